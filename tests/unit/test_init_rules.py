@@ -1,0 +1,89 @@
+"""istio-init's arguments are read flag by flag, whatever their order and whatever is new."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.expectations.redirection import FLAGS_EXPECTED
+from fixtures.mesh.init_rules import LONG_NAMES, InitRules
+
+STATES = Path(__file__).parents[3] / "shared" / "recorded" / "states"
+
+ARGUMENTS = [
+    "istio-iptables",
+    *("-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT"),
+    *("-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"),
+]
+
+
+def test_the_usual_arguments_are_read() -> None:
+    rules = InitRules.parse(ARGUMENTS)
+    assert rules.program == "istio-iptables"
+    assert rules.values == {row.value.name: row.value.value for row in FLAGS_EXPECTED}
+    assert rules.others == ()
+
+
+def test_an_empty_value_does_not_swallow_the_next_flag() -> None:
+    assert InitRules.parse(["istio-iptables", "-x", "", "-b", "*"]).values == {"-x": "", "-b": "*"}
+
+
+def test_order_makes_no_difference() -> None:
+    turned = ["istio-iptables", "-d", "15090,15021,15020", "-z", "15006"]
+    assert InitRules.parse(turned).values == {"-d": "15090,15021,15020", "-z": "15006"}
+
+
+@pytest.mark.parametrize("written", [["--envoy-port", "1"], ["--envoy-port=1"], ["-p", "1"]])
+def test_a_long_name_means_its_short_one(written: list[str]) -> None:
+    assert InitRules.parse(["istio-iptables", *written]).values == {"-p": "1"}
+
+
+def test_what_is_unknown_is_kept_and_takes_nothing_with_it() -> None:
+    rules = InitRules.parse(["istio-iptables", "--log_output_level=default:info", "-I", "*"])
+    assert rules.others == ("--log_output_level=default:info", "-I", "*")
+    assert rules.values == {}
+
+
+def test_a_flag_is_told_as_it_is_typed() -> None:
+    rules = InitRules.parse(["istio-iptables", "-x", "", "-u", "1337"])
+    assert rules.told("-u") == "-u 1337"
+    assert rules.told("-x") == "-x (nothing)"
+    assert rules.told("-d") == "no -d"
+
+
+def test_no_arguments_are_no_rules() -> None:
+    assert InitRules.parse([]).program == ""
+
+
+def test_every_expected_flag_is_one_of_the_model() -> None:
+    assert {row.value.name for row in FLAGS_EXPECTED} <= set(LONG_NAMES)
+
+
+@pytest.mark.skipif(not STATES.is_dir(), reason="the recordings (../shared) are not here")
+@pytest.mark.parametrize("state", ["4-injected.json", "variant-classic-sidecars.json"])
+def test_recorded_pods_are_told_as_expected(state: str) -> None:
+    objects = json.loads((STATES / state).read_text())
+    pods = [o for o in _bodies(objects) if o.get("kind") == "Pod"]
+    inits = [
+        c for p in pods for c in p["spec"].get("initContainers", []) if c["name"] == "istio-init"
+    ]
+    assert len(inits) >= 6
+    expected = {row.value.name: row.value.value for row in FLAGS_EXPECTED}
+    for container in inits:
+        rules = InitRules.parse(container["args"])
+        assert rules.values == expected
+        assert rules.others == ("--log_output_level=default:info",)
+
+
+def _bodies(tree: Any) -> list[Any]:
+    """Every object in a recorded state, however it is grouped there."""
+    if isinstance(tree, list):
+        return [body for part in tree for body in _bodies(part)]
+    if isinstance(tree, dict):
+        if "kind" in tree and "metadata" in tree and "items" not in tree:
+            return [tree]
+        return [body for part in tree.values() for body in _bodies(part)]
+    return []
