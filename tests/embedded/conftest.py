@@ -1,0 +1,66 @@
+"""A stand-in cluster of its own process, for tests that ask it from outside."""
+
+import json
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ISTIO_VERSION = "1.29.6"
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Standin:
+    """A running stand-in: how to reach it, and what it said when it was ready."""
+
+    kubeconfig: Path
+    ready: dict[str, Any]
+
+
+@contextmanager
+def started(home: Path, *options: str) -> Iterator[Standin]:
+    """Run a stand-in until the block ends."""
+    kubeconfig, errors = home / "kubeconfig", home / "stderr"
+    command = [sys.executable, "-m", "fixtures.providers.embedded", "--kubeconfig", str(kubeconfig)]
+    with (
+        errors.open("wb") as stderr,
+        subprocess.Popen(
+            [*command, *options],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        ) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+        try:
+            spoke, _, _ = select.select([process.stdout], [], [], PATIENCE)
+            line = process.stdout.readline() if spoke else b""
+            if not line:
+                pytest.fail(f"the stand-in did not get ready: {errors.read_text()[-2000:]}")
+            yield Standin(kubeconfig, json.loads(line))
+        finally:
+            process.stdin.close()  # which ends it
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    """The walk up to the gateway, done: Istio, the injected sample and its routes."""
+    home = tmp_path_factory.mktemp("standin")
+    options = ("--istio-version", ISTIO_VERSION, "--state", "gateway")
+    with started(home, *options) as cluster:
+        yield cluster
