@@ -1,0 +1,54 @@
+"""Bodies in protobuf, as kubectl's typed commands post them."""
+
+from fixtures.providers.embedded.apiserver.protobuf import MAGIC, decoded
+
+
+def field(number: int, value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def sent(kind: str, *fields: bytes, version: bytes = b"v1") -> bytes:
+    """An object as a typed client sends it: a TypeMeta and the message within."""
+    type_meta = field(1, version) + field(2, kind.encode())
+    return MAGIC + field(1, type_meta) + field(2, b"".join(fields)) + field(3, b"") + field(4, b"")
+
+
+def test_a_namespace_with_its_empty_fields_left_out() -> None:
+    labels = field(11, field(1, b"a") + field(2, b"b")) + field(11, field(1, b"c") + field(2, b""))
+    empty_time = field(8, b"")
+    metadata = field(1, b"trial") + field(2, b"") + empty_time + labels
+    body = sent("Namespace", field(1, metadata), field(2, b""), field(3, field(1, b"")))
+    assert decoded(body) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "trial", "labels": {"a": "b", "c": ""}},
+    }
+
+
+def test_a_secrets_bytes_are_told_in_base64() -> None:
+    data = field(2, field(1, b"key") + field(2, b"\xff\x00"))
+    body = decoded(sent("Secret", field(1, field(1, b"s")), data, field(3, b"Opaque")))
+    assert body
+    assert (body["data"], body["type"]) == ({"key": "/wA="}, "Opaque")
+
+
+def test_a_question_about_rights() -> None:
+    attributes = field(2, b"create") + field(5, b"pods")
+    body = decoded(
+        sent(
+            "SelfSubjectAccessReview",
+            field(1, b""),
+            field(2, field(1, attributes)),
+            version=b"authorization.k8s.io/v1",
+        )
+    )
+    assert body
+    assert body["spec"] == {"resourceAttributes": {"verb": "create", "resource": "pods"}}
+
+
+def test_what_is_not_read_here() -> None:
+    assert decoded(b'{"kind": "Namespace"}') is None
+    assert decoded(sent("Deployment")) is None
+    assert decoded(MAGIC + b"\x0a\xff") is None
