@@ -1,0 +1,329 @@
+"""What gateways are told, rule by rule, and against what a real istiod told a real gateway."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
+from fixtures.providers.embedded.dataplane.routes import routes, seconds
+
+Body = dict[str, Any]
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "recorded"
+INGRESS = Proxy("istio-system", {"app": "istio-ingressgateway", "istio": "ingressgateway"}, "::")
+PAGE = "outbound|9080||productpage.bookinfons.svc.cluster.local"
+
+
+def gateway(**server: Any) -> Body:
+    told = {"hosts": ["*"], "port": {"number": 8080, "protocol": "HTTP", "name": "http"}} | server
+    return {
+        "metadata": {"name": "bookinfo-gateway", "namespace": "bookinfons"},
+        "spec": {"selector": {"istio": "ingressgateway"}, "servers": [told]},
+    }
+
+
+def virtual_service(*rules: Body, **spec: Any) -> Body:
+    return {
+        "metadata": {"name": "bookinfo", "namespace": "bookinfons"},
+        "spec": {
+            "hosts": ["*"],
+            "gateways": ["bookinfo-gateway"],
+            "http": list(rules) or [to("productpage")],
+            **spec,
+        },
+    }
+
+
+def to(host: str, **rule: Any) -> Body:
+    return {"route": [{"destination": {"host": host, "port": {"number": 9080}}}], **rule}
+
+
+def service(name: str, namespace: str, selector: Body, **port: Any) -> Body:
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": selector, "ports": [{"name": "http", "protocol": "TCP"} | port]},
+    }
+
+
+def reviews(*pods: tuple[str, str, bool]) -> Mesh:
+    """A mesh with one Service whose pods are (address, version, ready)."""
+    endpoints = [
+        {
+            "addresses": [address],
+            "conditions": {"ready": ready},
+            "targetRef": {"namespace": "bookinfons", "name": address},
+        }
+        for address, _, ready in pods
+    ]
+    return Mesh(
+        services=[service("reviews", "bookinfons", {"app": "reviews"}, port=9080)],
+        slices=[
+            {
+                "metadata": {
+                    "namespace": "bookinfons",
+                    "labels": {"kubernetes.io/service-name": "reviews"},
+                },
+                "ports": [{"name": "http", "port": 9080}],
+                "endpoints": endpoints,
+            }
+        ],
+        destination_rules=[
+            {
+                "metadata": {"name": "reviews", "namespace": "bookinfons"},
+                "spec": {
+                    "host": "reviews",
+                    "subsets": [{"name": "v2", "labels": {"version": "v2"}}],
+                },
+            }
+        ],
+        pod_labels={("bookinfons", address): {"version": version} for address, version, _ in pods},
+    )
+
+
+def virtual_hosts(*services: Body, server: Body | None = None) -> dict[str, list[Body]]:
+    mesh = Mesh(gateways=[gateway(**(server or {}))], virtual_services=list(services))
+    (told,) = for_gateway(mesh, INGRESS).config.routes
+    return {host["name"]: host.get("routes", []) for host in told["virtual_hosts"]}
+
+
+def only_route(rule: Body) -> Body:
+    (route,) = virtual_hosts(virtual_service(rule))["*:8080"]
+    return route
+
+
+def endpoints(mesh: Mesh) -> dict[str, list[str]]:
+    return {
+        cluster["name"]: [
+            host["endpoint"]["address"]["socket_address"]["address"]
+            for group in cluster["load_assignment"]["endpoints"]
+            for host in group["lb_endpoints"]
+        ]
+        for cluster in for_gateway(mesh, INGRESS).config.clusters
+    }
+
+
+def test_a_gateway_that_no_gateway_object_selects_has_no_listener() -> None:
+    elsewhere = gateway() | {"spec": {**gateway()["spec"], "selector": {"istio": "other"}}}
+    assert for_gateway(Mesh(gateways=[elsewhere]), INGRESS).config.listeners == []
+
+
+def test_a_server_port_of_the_service_is_bound_at_its_target_port() -> None:
+    mesh = Mesh(
+        gateways=[gateway(port={"number": 80, "protocol": "HTTP"})],
+        services=[
+            service("ingress", "istio-system", dict(INGRESS.labels), port=80, targetPort=8080)
+        ],
+    )
+    (listener,) = for_gateway(mesh, INGRESS).config.listeners
+    assert listener["address"]["socket_address"]["port_value"] == 8080
+
+
+def test_a_tls_server_is_named_as_left_out() -> None:
+    mesh = Mesh(gateways=[gateway(port={"number": 8443, "protocol": "HTTPS"})])
+    pushed = for_gateway(mesh, INGRESS)
+    assert pushed.config.listeners == []
+    assert pushed.left_out == ("bookinfons/bookinfo-gateway: HTTPS server on port 8443",)
+
+
+def test_without_a_virtual_service_no_path_matches() -> None:
+    assert virtual_hosts() == {"blackhole:8080": []}
+
+
+def test_a_virtual_service_of_another_gateway_is_not_heard() -> None:
+    assert virtual_hosts(virtual_service(gateways=["other"])) == {"blackhole:8080": []}
+
+
+@pytest.mark.parametrize(
+    ("server", "own", "met"),
+    [
+        pytest.param("*", "books.example", "books.example", id="server-takes-all"),
+        pytest.param("books.example", "*", "books.example", id="service-takes-all"),
+        pytest.param("*.example", "books.example", "books.example", id="wildcard"),
+        pytest.param("bookinfons/*", "*", "*", id="its-namespace"),
+        pytest.param("./*", "*", "*", id="same-namespace"),
+        pytest.param("other/*", "*", None, id="other-namespace"),
+        pytest.param("a.example", "b.example", None, id="different-hosts"),
+    ],
+)
+def test_hosts_are_those_both_sides_speak_for(server: str, own: str, met: str | None) -> None:
+    told = virtual_hosts(virtual_service(hosts=[own]), server={"hosts": [server]})
+    assert list(told) == [f"{met}:8080" if met else "blackhole:8080"]
+
+
+def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> None:
+    route = only_route(to("nowhere"))["route"]
+    assert route["cluster"] == "outbound|9080||nowhere.bookinfons.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [
+        pytest.param({"uri": {"exact": "/a"}}, {"path": "/a", "case_sensitive": True}, id="exact"),
+        pytest.param(
+            {"uri": {"prefix": "/a"}, "ignoreUriCase": True},
+            {"prefix": "/a", "case_sensitive": False},
+            id="prefix",
+        ),
+        pytest.param({"uri": {"regex": "/.*"}}, {"safe_regex": {"regex": "/.*"}}, id="regex"),
+        pytest.param(
+            {"headers": {"end-user": {"exact": "jason"}}, "method": {"exact": "GET"}},
+            {
+                "prefix": "/",
+                "case_sensitive": True,
+                "headers": [
+                    {"name": ":method", "string_match": {"exact": "GET"}},
+                    {"name": "end-user", "string_match": {"exact": "jason"}},
+                ],
+            },
+            id="headers",
+        ),
+        pytest.param(
+            {"withoutHeaders": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
+            {
+                "prefix": "/",
+                "case_sensitive": True,
+                "headers": [{"name": "x", "present_match": True, "invert_match": True}],
+                "query_parameters": [
+                    {"name": "q", "string_match": {"safe_regex": {"regex": "1+"}}}
+                ],
+            },
+            id="absent-header-and-query",
+        ),
+    ],
+)
+def test_matches(match: Body, told: Body) -> None:
+    assert only_route(to("productpage", match=[match]))["match"] == told
+
+
+def test_a_route_that_takes_everything_comes_last() -> None:
+    told = virtual_hosts(virtual_service(to("all"), to("a", match=[{"uri": {"exact": "/a"}}])))
+    assert [route["match"].get("path", "/") for route in told["*:8080"]] == ["/a", "/"]
+
+
+def test_weights_share_the_requests() -> None:
+    rule = {
+        "route": [
+            {"destination": {"host": "reviews", "subset": "v1"}, "weight": 75},
+            {"destination": {"host": "reviews", "subset": "v3"}, "weight": 25},
+        ]
+    }
+    clusters = only_route(rule)["route"]["weighted_clusters"]["clusters"]
+    assert [(one["name"].split("|")[2], one["weight"]) for one in clusters] == [
+        ("v1", 75),
+        ("v3", 25),
+    ]
+
+
+def test_faults_timeouts_retries_rewrites() -> None:
+    fault = {
+        "abort": {"httpStatus": 555, "percentage": {"value": 50}},
+        "delay": {"fixedDelay": "2s"},
+    }
+    rule = to(
+        "ratings",
+        fault=fault,
+        timeout="500ms",
+        retries={"attempts": 3, "perTryTimeout": "1m", "retryOn": "5xx,503"},
+        rewrite={"uri": "/other", "authority": "else"},
+    )
+    route = only_route(rule)
+    told = route["typed_per_filter_config"]["envoy.filters.http.fault"]
+    assert told["abort"]["percentage"] == {"numerator": 500_000, "denominator": "MILLION"}
+    assert (told["abort"]["http_status"], told["delay"]["fixed_delay"]) == (555, "2s")
+    forward = route["route"]
+    assert (forward["timeout"], forward["prefix_rewrite"]) == ("0.5s", "/other")
+    assert forward["host_rewrite_literal"] == "else"
+    retry = forward["retry_policy"]
+    assert (retry["retry_on"], retry["retriable_status_codes"]) == ("5xx", [503])
+    assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "60s")
+
+
+def test_redirects_and_direct_responses() -> None:
+    redirect = only_route({"redirect": {"uri": "/new", "redirectCode": 302}})["redirect"]
+    assert redirect == {"path_redirect": "/new", "response_code": "FOUND"}
+    answer = only_route({"directResponse": {"status": 418, "body": {"string": "tea"}}})
+    assert answer["direct_response"] == {"status": 418, "body": {"inline_string": "tea"}}
+
+
+def test_a_match_for_another_gateway_makes_no_route() -> None:
+    rule = to("productpage", match=[{"gateways": ["other"]}])
+    found = routes(virtual_service(), rule, gateway="bookinfons/it", port=8080, to=str)
+    assert list(found) == []
+
+
+def test_only_ready_endpoints_get_requests_and_subsets_only_their_own() -> None:
+    mesh = reviews(("10.0.0.1", "v1", True), ("10.0.0.2", "v2", True), ("10.0.0.3", "v2", False))
+    assert endpoints(mesh) == {
+        "outbound|9080||reviews.bookinfons.svc.cluster.local": ["10.0.0.1", "10.0.0.2"],
+        "outbound|9080|v2|reviews.bookinfons.svc.cluster.local": ["10.0.0.2"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("go", "protobuf"), [("1m30s", "90s"), ("500ms", "0.5s"), ("0s", "0s"), ("0.25s", "0.25s")]
+)
+def test_durations(go: str, protobuf: str) -> None:
+    assert seconds(go) == protobuf
+
+
+# Against a real gateway's configuration
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Mesh:
+    state = SHARED / "states" / "7-gateway.json"
+    if not state.exists():
+        pytest.skip("the recordings of a real cluster (../shared/recorded) are not here")
+    objects = json.loads(state.read_text())
+
+    def all_of(kind: str) -> list[Body]:
+        (found,) = [value for key, value in objects.items() if key.endswith(f"/{kind}")]
+        return list(found["items"] if isinstance(found, dict) else found)
+
+    return Mesh(
+        gateways=all_of("gateways"),
+        virtual_services=all_of("virtualservices"),
+        services=all_of("services"),
+        slices=all_of("endpointslices"),
+    )
+
+
+def real(kind: str, items: str) -> list[Body]:
+    dump = json.loads((SHARED / "istio" / "gateway-config_dump.json").read_text())
+    (part,) = [one for one in dump["configs"] if one["@type"].endswith(f".{kind}")]
+    return list(part[items])
+
+
+def test_routes_are_those_of_a_real_gateway(recorded: Mesh) -> None:
+    (told,) = for_gateway(recorded, INGRESS).config.routes
+    (dumped,) = real("RoutesConfigDump", "dynamic_route_configs")
+    wanted = dumped["route_config"]
+    for host in wanted["virtual_hosts"]:
+        for route in host["routes"]:
+            del route["decorator"]  # names spans; nothing here traces
+    assert told == wanted
+
+
+def test_clusters_and_endpoints_are_those_of_a_real_gateway(recorded: Mesh) -> None:
+    names = {
+        one["cluster"]["name"] for one in real("ClustersConfigDump", "dynamic_active_clusters")
+    }
+    found = endpoints(recorded)
+    assert set(found) == names - {"BlackHoleCluster"}
+    lines = (SHARED / "istio" / "gateway-clusters.txt").read_text().splitlines()
+    page = {line.split("::")[1] for line in lines if line.startswith(f"{PAGE}::10.")}
+    assert {f"{address}:9080" for address in found[PAGE]} == page
+
+
+def test_the_access_log_is_a_real_gateways(recorded: Mesh) -> None:
+    (told,) = for_gateway(recorded, INGRESS).config.listeners
+    (dumped,) = real("ListenersConfigDump", "dynamic_listeners")
+    wanted = dumped["active_state"]["listener"]
+    assert (told["name"], told["access_log"]) == (wanted["name"], wanted["access_log"])
+    ours, theirs = (
+        one["filter_chains"][0]["filters"][0]["typed_config"] for one in (told, wanted)
+    )
+    for field in ("server_name", "access_log", "use_remote_address", "normalize_path"):
+        assert ours[field] == theirs[field]
