@@ -5,11 +5,14 @@ import pytest
 # Asserts in these packages must explain themselves as those in tests do.
 pytest.register_assert_rewrite("fixtures", "reports")
 
+# Pytest calls the last one first when it begins, and ends it last.
 pytest_plugins = [
-    "fixtures.plugins.options",
     "fixtures.plugins.cluster",
     "fixtures.plugins.world",
     "fixtures.plugins.claims",
     "fixtures.plugins.diagnostics",
+    "fixtures.plugins.options",
+    "reports.terminal",
     "reports.recorder",
+    "fixtures.plugins.lifetime",
 ]

@@ -1,0 +1,77 @@
+"""report.json: the walk as data, for machines and for comparing two walks.
+
+Its form is held by `report.schema.json` beside this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fixtures.walk import Answer
+from reports.model import Run, StageRun
+
+SCHEMA_VERSION = 1
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """The whole walk as plain data."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "subject": {**asdict(run.subject), "features": list(run.subject.features)}
+        | {"posed": list(run.subject.posed)},
+        "headline": run.headline,
+        "verdict": run.sentence,
+        "complete": run.complete,
+        "partial": run.partial,
+        "reason": run.reason,
+        "exit_code": run.exit_code,
+        "started": run.started.isoformat(timespec="seconds"),
+        "seconds": round(run.seconds, 3),
+        "counts": dict(run.counts),
+        "stages": [_stage(stage) for stage in run.stages],
+        "claims": [_claim(answer) for answer in run.answers],
+        "waits": [
+            {
+                "what": wait.what,
+                "used": round(wait.used, 3),
+                "budget": wait.budget,
+                "met": wait.met,
+            }
+            for wait in run.waits
+        ],
+        "notes": list(run.notes),
+        "diagnostics": list(run.diagnostics),
+    }
+
+
+def _stage(run: StageRun) -> dict[str, Any]:
+    return {
+        "number": run.stage.number,
+        "name": run.stage.name,
+        "title": run.stage.title,
+        "prepared": None if run.prepared is None else round(run.prepared, 3),
+        "broken": run.broken.cause if run.broken else None,
+    }
+
+
+def _claim(answer: Answer) -> dict[str, Any]:
+    claim = answer.claim
+    return {
+        "id": claim.id,
+        "text": claim.text,
+        "stage": claim.stage.name,
+        "level": claim.level,
+        "feature": claim.feature,
+        "source": claim.source,
+        "hint": claim.hint,
+        "verdict": answer.verdict,
+        "asked": answer.asked,
+        "seconds": round(answer.seconds, 3),
+        "examined": answer.examined,
+        "message": answer.message,
+        "look": list(answer.look),
+        "evidence": answer.evidence,
+        "notes": list(answer.notes),
+        "blocked_by": answer.blocked_by,
+    }

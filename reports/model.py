@@ -1,0 +1,181 @@
+"""A finished walk as the reports see it: frozen, ordered, with its verdict in one sentence.
+
+Only what all reports share; how each of them looks is its own module's business.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from fixtures.stages import Stage
+from fixtures.waiting import Wait, waits
+from fixtures.walk import VERDICTS, Answer, Broken, Verdict, Walk
+
+EXIT_WORDS = {
+    0: "all required claims passed",
+    1: "a claim failed",
+    2: "interrupted",
+    3: "internal error",
+    4: "bad input",
+    5: "nothing was selected",
+    10: "the cluster could not be provided",
+    11: "this host is not fit",
+    12: "a required claim is missing, blocked or examined nothing",
+    13: "unsafe target refused",
+}
+
+WORTH = "This is a rehearsal: it shows that the suite works, and proves nothing of a cluster."
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was walked over, and what its answers are worth."""
+
+    istio: str
+    kubernetes: str
+    provider: str
+    evidence: str
+    profile: str
+    fault: str
+    features: tuple[str, ...]
+    posed: tuple[str, ...]
+    python: str
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether this proves nothing about any real cluster."""
+        return self.evidence != "conformance"
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One stage of the walk with its answers."""
+
+    stage: Stage
+    answers: tuple[Answer, ...]
+    prepared: float | None
+    broken: Broken | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One walk, ended."""
+
+    subject: Subject
+    stages: tuple[StageRun, ...]
+    complete: bool
+    partial: bool
+    exit_code: int
+    reason: str
+    started: datetime
+    seconds: float
+    notes: tuple[str, ...]
+    waits: tuple[Wait, ...]
+    diagnostics: tuple[str, ...]
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """All answers in the order of the walk."""
+        return tuple(answer for stage in self.stages for answer in stage.answers)
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """How many claims got which verdict; every verdict is there."""
+        counted = Counter(answer.verdict for answer in self.answers)
+        return {verdict: counted[verdict] for verdict in VERDICTS}
+
+    @property
+    def good(self) -> bool:
+        """Whether everything that was asked for was asked, and is so."""
+        return self.complete and self.exit_code == 0
+
+    @property
+    def kind(self) -> str:
+        """What such a walk is: only one over a real cluster may speak of conformance."""
+        if self.subject.evidence == "rehearsal":
+            return "rehearsal"
+        return "conformance run" if self.subject.evidence == "conformance" else "run"
+
+    @property
+    def counted(self) -> str:
+        """The counts in words, without those that are zero."""
+        unasked = sum(not answer.asked for answer in self.answers)
+        counts = {**self.counts, "error": self.counts["error"] - unasked, "not asked": unasked}
+        words = [f"{n} {v.replace('-', ' ')}" for v, n in counts.items() if n]
+        return ", ".join(words) or "no claims asked"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        if not self.complete:
+            return "INCOMPLETE"
+        if self.exit_code == 0:
+            passed = "Passed" if not self.subject.rehearsal else "Rehearsal passed"
+            return f"{passed} (PARTIAL)" if self.partial else passed
+        failed = "Failed" if not self.subject.rehearsal else "Rehearsal failed"
+        return f"{failed} (PARTIAL)" if self.partial else failed
+
+    @property
+    def sentence(self) -> str:
+        """The verdict as a whole sentence, which says what it is worth."""
+        over = f"Istio {self.subject.istio} on Kubernetes {self.subject.kubernetes}"
+        if not self.complete:
+            reason = self.reason.rstrip(".")
+            return f"INCOMPLETE: {reason}. What follows says nothing about {over}."
+        asked = len(self.answers) - self.counts["not-claimed"]
+        if self.good:
+            what = f"All {asked} claims held" if asked != 1 else "The one claim held"
+        else:
+            what = f"{self.counted} of {len(self.answers)} claims"
+        selection = " A selection of claims was asked, not the walk." if self.partial else ""
+        if not self.subject.rehearsal:
+            return f"{what}: {over}.{selection}"
+        return f"{what} on the embedded stand-in, posing as {over}.{selection} {WORTH}"
+
+
+def subject_of(walk: Walk) -> Subject:
+    """What a walk is about, as far as it got to know."""
+    settings, access = walk.settings, walk.access
+    evidence = access.evidence if access else "none"
+    if not access and settings and settings.provider == "embedded":
+        evidence = "rehearsal"
+    return Subject(
+        istio=settings.istio_version if settings else "",
+        kubernetes=(access.kube_version if access else settings.kube_version) if settings else "",
+        provider=settings.provider if settings else "",
+        evidence=evidence,
+        profile=settings.profile if settings else "",
+        fault=settings.fault if settings else "",
+        features=tuple(sorted(access.features)) if access else (),
+        posed=access.posed if access else (),
+        python=platform.python_version(),
+    )
+
+
+def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
+    """Freeze a walk; `reason` says why it is not complete, if it is not."""
+    reason = reason or (walk.stopped.reason if walk.stopped else "")
+    unasked = [c for c in walk.claims if c.id not in walk.answers]
+    if unasked and not reason:
+        reason = f"{len(unasked)} claims were not asked"
+    stages = tuple(
+        StageRun(stage, tuple(answers), walk.prepared.get(stage.name), walk.broken.get(stage.name))
+        for stage, answers in walk.stages()
+    )
+    return Run(
+        subject=subject_of(walk),
+        stages=stages,
+        complete=not reason,
+        partial=walk.partial,
+        exit_code=exit_code,
+        reason=reason,
+        started=walk.started,
+        seconds=time.monotonic() - walk.began,
+        notes=tuple(walk.notes),
+        waits=tuple(waits),
+        diagnostics=tuple(walk.diagnosed),
+    )

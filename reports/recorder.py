@@ -1,0 +1,96 @@
+"""Writes the files of a walk, on every way out: its end, a signal, bad input, a dead cluster.
+
+From its first moment a walk has a report that says INCOMPLETE; only its end replaces that. How
+each file looks is the business of the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from fixtures.walk import Walk, is_walk, walk_of
+from reports.data import as_json
+from reports.model import Run, run_of
+from reports.redact import Redactor
+
+BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the report before anything can go wrong."""
+    if is_walk(config) and not config.option.list_claims:
+        walk = walk_of(config)
+        folder = config.invocation_params.dir / config.option.reports_dir
+        recorder = Recorder(walk, folder, config)
+        recorder.begin()
+        config.add_cleanup(recorder.close)
+        config.pluginmanager.register(recorder, "seatrial-recorder")
+
+
+class Recorder:
+    """The files of one walk."""
+
+    def __init__(self, walk: Walk, folder: Path, config: pytest.Config) -> None:
+        self.walk = walk
+        self.folder = folder
+        self.config = config
+        self.redact = Redactor()
+        self._closed = False
+
+    def begin(self) -> None:
+        """Make room for the new report.
+
+        Raises:
+            pytest.UsageError: it cannot be written there.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.folder / "diagnostics", ignore_errors=True)
+            (self.folder / "diagnostics").mkdir()
+            self.write(run_of(self.walk, exit_code=2, reason=BEGUN))
+        except OSError as e:
+            line = f"--reports-dir {self.folder}: cannot be written ({e.strerror})"
+            raise pytest.UsageError(f"{line}; name another folder") from None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> None:
+        """Know the cluster's secrets before anything can show them."""
+        if self.walk.access and not self.redact.known:
+            self.redact.learn(self.walk.access.kubeconfig)
+
+    @pytest.hookimpl(trylast=True, wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Write the report when everything is taken down, and say the contract's exit code."""
+        yield
+        session.exitstatus = self.finish(int(session.exitstatus))
+
+    def finish(self, pytests: int) -> int:
+        """Write what is known at the end; returns the exit code."""
+        self.walk.finish()
+        code = self.walk.exit_code(pytests)
+        self.write(run_of(self.walk, exit_code=code))
+        self._closed = True
+        return code
+
+    def close(self) -> None:
+        """Write the report if the session did not get to it."""
+        if not self._closed:
+            self.walk.stop("the walk ended before its first claim", 3)
+            self.finish(0)
+
+    def write(self, run: Run) -> None:
+        """Write all files of a walk."""
+        data = self.redact.of(as_json(run))
+        self._replace("report.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        """Put a file in place of the former one, whole or not at all."""
+        part = self.folder / f".{name}.part"
+        part.write_text(self.redact.text(text), encoding="utf-8")
+        part.replace(self.folder / name)
