@@ -1,0 +1,99 @@
+"""A recorded cluster to ask, in memory: what the nouns read, and nothing that writes.
+
+Only tests use it; what it answers stands in `../shared`, which a checkout need not have.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.kube import Body, Kube, Refused
+
+STATES = Path(__file__).parents[3] / "shared" / "recorded" / "states"
+
+
+class FakeKube:
+    """A `Kube` over a recorded state; `change` breaks it."""
+
+    server = "https://recorded"
+
+    def __init__(self, state: dict[str, list[Body]], raw: dict[str, Any] | None = None) -> None:
+        self._kinds = {_kind(key): bodies for key, bodies in state.items()}
+        self._raw = raw or {}
+
+    def list(
+        self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Body]:
+        bodies = [b for b in self._kinds.get(kind, []) if _in(b, namespace)]
+        chosen = [b for b in bodies if _fits(b, labels)]
+        if fields:
+            name = fields.removeprefix("metadata.name=")
+            chosen = [b for b in chosen if b["metadata"]["name"] == name]
+        return chosen
+
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
+        found = [b for b in self.list(kind, namespace) if b["metadata"]["name"] == name]
+        return found[0] if found else None
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Body:
+        if (body := self.find(kind, name, namespace)) is None:
+            raise Refused(404, reason="NotFound", message=f'{kind} "{name}" not found')
+        return body
+
+    def raw(self, path: str) -> Any:
+        if path not in self._raw:
+            raise Refused(404, message=path)
+        return self._raw[path]
+
+    def change(self, kind: str, name: str, change: Callable[[Body], object]) -> None:
+        """Break every object whose name begins so and that is not dying anyway."""
+        found = [b for b in self._kinds[kind] if b["metadata"]["name"].startswith(name)]
+        found = [b for b in found if "deletionTimestamp" not in b["metadata"]]
+        assert found, f"nothing called {name} to break"
+        for body in found:
+            change(body)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Take away every object whose name begins so."""
+        left = [b for b in self._kinds[kind] if not b["metadata"]["name"].startswith(name)]
+        assert len(left) < len(self._kinds[kind]), f"nothing called {name} to remove"
+        self._kinds[kind] = left
+
+
+def recorded(name: str, raw: dict[str, Any] | None = None) -> Any:
+    """A cluster as it was recorded; typed Any to stand in for a `Kube`."""
+    file = STATES / f"{name}.json"
+    if not file.exists():
+        pytest.skip(f"needs the recorded states, {file} is not here")
+    state: dict[str, Any] = json.loads(file.read_text())
+    return FakeKube(copy.deepcopy(state), raw)
+
+
+def as_kube(fake: FakeKube) -> Kube:
+    """The fake under the name of what it stands for."""
+    kube: Any = fake
+    return kube  # type: ignore[no-any-return]  # a duck, in tests only
+
+
+def _kind(key: str) -> str:
+    *group, _version, plural = key.split("/")
+    return f"{plural}.{group[0]}" if group else plural
+
+
+def _in(body: Body, namespace: str | None) -> bool:
+    return namespace is None or body["metadata"].get("namespace") == namespace
+
+
+def _fits(body: Body, labels: str) -> bool:
+    """Understand `k=v` and one `k in (a,b)`; that is all the nouns ask."""
+    own = body["metadata"].get("labels") or {}
+    if " in " in labels:
+        key, _, values = labels.partition(" in ")
+        return own.get(key) in values.strip("()").split(",")
+    return all(own.get(k) == v for k, _, v in (p.partition("=") for p in labels.split(",") if p))

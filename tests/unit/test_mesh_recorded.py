@@ -1,0 +1,347 @@
+"""Stages 1 to 4 on a cluster as it was recorded: they hold as it is, and notice what is broken."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fixtures import waiting
+from fixtures.claims import Hopeless, Unmet
+from fixtures.deadlines import POD_GONE, patience
+from fixtures.expectations import expected
+from fixtures.kube import Body
+from fixtures.mesh.cluster import Cluster
+from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.injected import InjectedSample
+from fixtures.mesh.sample import Sample
+from suites import test_01_cluster, test_02_installation, test_03_sample, test_04_injection
+from tests.unit.states import FakeKube, recorded
+
+RAW = {
+    "/readyz": "ok",
+    "/version": {"gitVersion": "v1.34.4"},
+    "/apis/admissionregistration.k8s.io/v1": {
+        "resources": [
+            {"name": "mutatingwebhookconfigurations"},
+            {"name": "validatingwebhookconfigurations"},
+        ]
+    },
+}
+EXPECTED = expected("1.29.6", "v1.34.4", ["v1.34.4"])
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_patience", 0.001)
+
+
+def cluster(state: str = "1-fresh-cluster") -> tuple[FakeKube, Cluster]:
+    kube = recorded(state, RAW)
+    return kube, Cluster.read(kube, "1.29.6")
+
+
+def plane(state: str = "2-istio-installed") -> tuple[FakeKube, ControlPlane]:
+    kube = recorded(state)
+    return kube, ControlPlane(kube, EXPECTED)
+
+
+def plain() -> tuple[FakeKube, Sample]:
+    kube = recorded("3-plain-bookinfo")
+    return kube, Sample(kube, EXPECTED)
+
+
+def injected(state: str = "4-injected") -> tuple[FakeKube, InjectedSample]:
+    kube = recorded(state)
+    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
+    place = expected("1.29.6", "v1.34.4", ["v1.32.0" if "classic" in state else "v1.34.4"])
+    return kube, InjectedSample(kube, place, before=before)
+
+
+def claims(module: ModuleType, noun: str) -> list[Any]:
+    """The claims of a module about this noun that need no port of a pod."""
+    return [
+        pytest.param(test, id=name.removeprefix("test_"))
+        for name, test in vars(module).items()
+        if name.startswith("test_")
+        and list(inspect.signature(test).parameters) == [noun]
+        and _feature(test) != "port-forward"
+    ]
+
+
+def _feature(test: Any) -> object:
+    return next(m.kwargs["feature"] for m in test.pytestmark if m.name == "claim")
+
+
+@pytest.mark.parametrize("claim", claims(test_01_cluster, "cluster"))
+def test_a_real_fresh_cluster_holds(claim: Callable[[Cluster], None]) -> None:
+    claim(cluster()[1])
+
+
+@pytest.mark.parametrize("claim", claims(test_02_installation, "control_plane"))
+def test_a_real_installation_holds(claim: Callable[[ControlPlane], None]) -> None:
+    claim(plane()[1])
+
+
+@pytest.mark.parametrize("claim", claims(test_03_sample, "plain_sample"))
+def test_a_real_plain_sample_holds(claim: Callable[[Sample], None]) -> None:
+    claim(plain()[1])
+
+
+@pytest.mark.parametrize("claim", claims(test_04_injection, "injected_sample"))
+def test_a_real_injected_sample_holds(claim: Callable[[InjectedSample], None]) -> None:
+    if claim is test_04_injection.test_the_old_pods_are_gone_in_time:
+        pytest.skip("they were still dying when this state was recorded")
+    claim(injected()[1])
+
+
+@pytest.mark.parametrize("claim", claims(test_04_injection, "injected_sample"))
+def test_a_real_sample_with_classic_sidecars_holds(
+    claim: Callable[[InjectedSample], None],
+) -> None:
+    claim(injected("variant-classic-sidecars")[1])
+
+
+def seen(ask: Callable[[], object]) -> Unmet:
+    with pytest.raises(Unmet) as caught:
+        ask()
+    return caught.value
+
+
+def test_a_node_that_is_not_ready_is_named_with_the_kubelets_words() -> None:
+    kube, subject = cluster()
+
+    def break_it(node: Body) -> None:
+        ready = next(c for c in node["status"]["conditions"] if c["type"] == "Ready")
+        ready.update(
+            status="False", reason="KubeletNotReady", message="CNI plugin not initialized"
+        )
+
+    kube.change("nodes", "", break_it)
+    assert "CNI plugin not initialized" in str(seen(subject.expect_nodes_ready))
+
+
+def test_dns_without_endpoints_is_noticed() -> None:
+    kube, subject = cluster()
+    kube.change("endpointslices.discovery.k8s.io", "kube-dns", lambda s: s.update(endpoints=None))
+    assert "none ready" in str(seen(subject.expect_dns))
+
+
+def test_an_admission_plugin_that_is_turned_off_is_noticed() -> None:
+    kube, subject = cluster()
+    off = "--disable-admission-plugins=MutatingAdmissionWebhook"
+    kube.change(
+        "pods", "kube-apiserver", lambda p: p["spec"]["containers"][0]["command"].append(off)
+    )
+    assert "MutatingAdmissionWebhook: expected on, saw off" in str(
+        seen(subject.expect_admission_webhooks)
+    )
+
+
+def test_a_kubernetes_that_is_too_old_is_noticed() -> None:
+    kube = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.29.1"}})
+    assert "expected 1.31 to 1.35, saw v1.29.1" in str(
+        seen(Cluster.read(kube, "1.29.6").expect_supported)
+    )
+
+
+def test_a_namespace_that_ends_is_noticed() -> None:
+    kube, subject = cluster()
+    kube.change("namespaces", "kube-public", lambda n: n["status"].update(phase="Terminating"))
+    assert "saw Terminating" in str(seen(subject.expect_namespaces_active))
+
+
+def test_available_on_an_old_pod_is_no_roll_out() -> None:
+    """The counts that a real Deployment showed while its new pods were refused."""
+    kube, subject = plane()
+    kube.change("deployments.apps", "istiod", lambda d: d["status"].update(updatedReplicas=0))
+    assert "0 updated, 1 available" in str(seen(lambda: subject.expect_rolled_out("istiod")))
+
+
+def test_a_refused_pod_ends_the_wait_with_the_servers_words() -> None:
+    kube, subject = plane()
+    words = 'Internal error occurred: failed calling webhook "object.sidecar-injector.istio.io"'
+    refusal = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": words,
+    }
+    kube.change("deployments.apps", "istiod", lambda d: d["status"]["conditions"].append(refusal))
+    error = seen(lambda: subject.expect_rolled_out("istiod"))
+    assert isinstance(error, Hopeless)
+    assert words in str(error)
+
+
+def stuck_pull(pod: Body) -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image x"}
+    pod["status"]["containerStatuses"][0].update(state={"waiting": waiting}, ready=False)
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_kubelets_words() -> None:
+    kube, subject = plain()
+    kube.change("pods", "ratings", stuck_pull)
+    kube.change("deployments.apps", "ratings", lambda d: d["status"].update(availableReplicas=0))
+    error = seen(subject.expect_running)
+    assert isinstance(error, Hopeless)
+    assert "ratings: ImagePullBackOff: Back-off pulling image x" in str(error)
+
+
+def test_a_port_that_leads_elsewhere_is_noticed() -> None:
+    kube, subject = plane()
+
+    def break_it(service: Body) -> None:
+        service["spec"]["ports"][1]["targetPort"] = 8081
+
+    kube.change("services", "istio-ingressgateway", break_it)
+    error = seen(lambda: subject.expect_services_of("istio-ingressgateway"))
+    assert "http2 80->8081" in str(error)
+
+
+def test_a_definition_that_lost_a_version_is_noticed() -> None:
+    kube, subject = plane()
+    kube.change(
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "sidecars",
+        lambda d: d["spec"]["versions"][0].update(served=False),
+    )
+    assert "not as v1" in str(seen(subject.expect_definitions_serving))
+
+
+def test_an_image_of_another_version_is_noticed_and_a_flavour_is_not() -> None:
+    kube, subject = plane()
+
+    def tagged(tag: str) -> Callable[[Body], None]:
+        def change(deployment: Body) -> None:
+            container = deployment["spec"]["template"]["spec"]["containers"][0]
+            container["image"] = f"mirror.example:5000/istio/pilot:{tag}"
+
+        return change
+
+    kube.change("deployments.apps", "istiod", tagged("1.29.6-distroless"))
+    subject.expect_images()
+    kube.change("deployments.apps", "istiod", tagged("1.29.5"))
+    assert "expected pilot:1.29.6, saw pilot:1.29.5" in str(seen(subject.expect_images))
+
+
+def test_a_missing_root_certificate_is_noticed() -> None:
+    kube, subject = plane()
+    kube.change(
+        "configmaps",
+        "istio-ca-root-cert",
+        lambda m: (
+            m["metadata"].update(name="gone") if m["metadata"]["namespace"] == "default" else None
+        ),
+    )
+    assert "ConfigMap default/istio-ca-root-cert" in str(seen(subject.expect_root_certificates))
+
+
+def test_a_container_that_starts_again_is_noticed() -> None:
+    kube, subject = plane()
+
+    def restart(pod: Body) -> None:
+        pod["status"]["containerStatuses"][0]["restartCount"] += 1
+
+    before = subject.restarts
+
+    def restarts() -> Any:
+        counts = before()
+        kube.change("pods", "istiod", restart)
+        return counts
+
+    object.__setattr__(subject, "restarts", restarts)
+    error = seen(lambda: subject.expect_stable(patience("a moment", 0.01)))
+    assert "discovery of pod istio-system/istiod" in str(error)
+
+
+def test_a_dying_pod_is_no_subject() -> None:
+    """After delete and apply old pods stay for 30 s beside the new ones, with the same labels."""
+    kube, subject = injected()
+
+    def die(pod: Body) -> None:
+        pod["metadata"]["deletionTimestamp"] = "2026-11-23T14:47:27Z"
+        pod["spec"]["initContainers"] = []
+
+    kube.change("pods", "ratings", die)
+    assert len(subject.pods()) == 5
+
+
+def test_a_pod_without_sidecar_is_named() -> None:
+    kube, subject = injected()
+    kube.change("pods", "reviews-v2", lambda p: p["spec"].update(initContainers=[]))
+    error = seen(subject.expect_sidecars)
+    assert "reviews-v2" in str(error)
+    assert "none among reviews" in str(error)
+
+
+def test_two_sidecars_are_one_too_many() -> None:
+    kube, subject = injected()
+
+    def double(pod: Body) -> None:
+        pod["spec"]["containers"].append(dict(pod["spec"]["initContainers"][1]))
+
+    kube.change("pods", "details", double)
+    assert "saw 2 among" in str(seen(subject.expect_sidecars))
+
+
+def test_a_classic_sidecar_where_a_native_one_belongs_is_noticed_with_the_rule() -> None:
+    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
+    subject = InjectedSample(recorded("variant-classic-sidecars"), EXPECTED, before=before)
+    error = seen(subject.expect_sidecars_in_place)
+    assert "expected native, saw classic" in str(error)
+    assert "every kubelet is 1.33 or newer" in str(error)
+
+
+def test_a_changed_application_is_noticed_and_the_api_servers_own_mount_is_not() -> None:
+    kube, subject = injected()
+    kube.change("pods", "ratings", lambda p: p["spec"]["containers"][0].update(args=["--verbose"]))
+    assert "expected {'args': 'unset'}, saw {'args': '[\"--verbose\"]'}" in str(
+        seen(subject.expect_apps_untouched)
+    )
+
+
+def test_a_changed_service_is_noticed() -> None:
+    kube, subject = injected()
+    kube.change("services", "details", lambda s: s["spec"].update(type="NodePort"))
+    assert "NodePort" in str(seen(subject.expect_services_untouched))
+
+
+def test_a_note_that_does_not_agree_is_noticed() -> None:
+    kube, subject = injected()
+
+    def lie(pod: Body) -> None:
+        pod["metadata"]["annotations"]["sidecar.istio.io/status"] = '{"initContainers":["x"]}'
+
+    kube.change("pods", "productpage", lie)
+    assert "['x']" in str(seen(subject.expect_injection_noted))
+
+
+def test_a_missing_mark_is_noticed() -> None:
+    kube, subject = injected()
+    kube.change(
+        "pods", "details", lambda p: p["metadata"]["labels"].pop("security.istio.io/tlsMode")
+    )
+    assert "labels of pod bookinfons/details" in str(seen(subject.expect_marks))
+
+
+def test_an_endpoint_that_is_no_pod_of_the_sample_is_noticed() -> None:
+    kube, subject = plain()
+    stray = {"addresses": ["10.9.9.9"], "conditions": {"ready": True}}
+    kube.change(
+        "endpointslices.discovery.k8s.io", "reviews", lambda s: s["endpoints"].append(stray)
+    )
+    assert "10.9.9.9" in str(seen(subject.expect_endpoints_are_pods))
+    assert "expected 3, saw 4" in str(seen(subject.expect_endpoints))
+
+
+def test_old_pods_that_stay_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = replace(POD_GONE, length=timedelta(seconds=0.05))
+    monkeypatch.setattr("fixtures.mesh.injected.POD_GONE", soon)
+    old = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
+    subject = InjectedSample(recorded("3-plain-bookinfo"), EXPECTED, before=old)
+    assert "still there: details-v1-" in str(seen(subject.expect_old_pods_gone))
