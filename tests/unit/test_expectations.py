@@ -1,0 +1,109 @@
+"""The tables: one row where one is asked for, and what follows for the versions we know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.expectations import bookinfo, expected, injection, installation
+from fixtures.expectations.rows import Row, one_for, version
+from fixtures.expectations.versions import PAIRS, kubernetes_range, pair
+
+FACTS = Path(__file__).parents[3] / "shared" / "istio"
+EVERY_MINOR = [f"1.{minor}.0" for minor in range(13, 32)]
+
+
+def facts(istio: str) -> Any:
+    file = FACTS / istio / "facts.json"
+    if not file.exists():
+        pytest.skip(f"needs upstream's facts, {file} is not here")
+    return json.loads(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("v1.34.4-gke.12", (1, 34, 4)), ("1.31", (1, 31)), ("1.31.0-rc.0", (1, 31, 0))],
+)
+def test_a_version_is_its_numbers(text: str, numbers: tuple[int, ...]) -> None:
+    assert version(text) == numbers
+
+
+def test_what_is_no_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="newest"):
+        version("newest")
+
+
+@pytest.mark.parametrize(
+    ("of", "holds"), [("1.27.9", False), ("1.28", True), ("1.30.3", True), ("1.31.0", False)]
+)
+def test_a_row_holds_from_since_to_before_until(of: str, holds: bool) -> None:  # noqa: FBT001
+    assert Row("x", 1, "here", since="1.28", until="1.31").holds(of) is holds
+
+
+def test_two_rows_for_one_question_are_the_tables_fault() -> None:
+    with pytest.raises(LookupError, match="'a', 'b'"):
+        one_for([Row("a", 1, "here"), Row("b", 2, "here", since="1.20")], "1.31.0")
+
+
+@pytest.mark.parametrize("istio", EVERY_MINOR)
+def test_no_table_has_a_gap_or_an_overlap(istio: str) -> None:
+    one_for(installation.HUBS, istio)
+    one_for(injection.MODES, istio)
+    one_for(bookinfo.TAGS, istio)
+    names = [row.value.name for row in installation.DEFINITIONS if row.holds(istio)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("known", PAIRS, ids=lambda p: p.istio)
+def test_every_pair_of_the_table_is_supported(known: Any) -> None:
+    assert known.kube in kubernetes_range(known.istio)
+    assert pair(known.istio).kube == known.kube
+
+
+def test_the_newest_pair_is_the_default() -> None:
+    assert (pair().istio, pair().kube) == ("1.31.0", "1.35")
+
+
+@pytest.mark.parametrize(
+    ("istio", "kubelets", "place"),
+    [
+        ("1.31.0", ["v1.35.0"], "native"),
+        ("1.31.0", ["v1.35.0", "v1.32.9"], "classic"),
+        ("1.27.9", ["v1.33.0"], "native"),
+        ("1.24.6", ["v1.35.0"], "classic"),
+    ],
+)
+def test_the_oldest_kubelet_decides_where_the_sidecar_stands(
+    istio: str, kubelets: list[str], place: str
+) -> None:
+    assert injection.sidecar_place(istio, kubelets).place == place
+
+
+@pytest.mark.parametrize("folder", ["1.13.1", "1.20.8", "1.27.9", "1.30.3", "1.31.0-rc.0"])
+def test_the_tables_say_what_upstreams_manifests_say(folder: str) -> None:
+    known = facts(folder)
+    ours = expected(folder, "1.35.0", ["v1.35.0"])
+    kubernetes = known["kubernetes"]
+    assert (ours.kubernetes.first, ours.kubernetes.last) == (
+        kubernetes["documented_min"],
+        kubernetes["documented_max"],
+    )
+    assert ours.hub.mesh == known["hub"]
+    assert ours.hub.samples == known["bookinfo"]["image_prefix"]
+    assert ours.sample_tag == known["bookinfo"]["image_tag"]
+    assert {c.deployment for c in ours.components} == set(known["deployments"])
+    for component in ours.components:
+        theirs = known["deployments"][component.deployment]
+        assert theirs["container"] == component.container
+        assert theirs["image"] == f"{ours.hub.mesh}/{component.image}:{folder}"
+    for table in ours.services:
+        service = known["services"][table.name]
+        assert service["type"] == table.type
+        assert [
+            (p["name"], p["port"], p.get("targetPort", p["port"])) for p in service["ports"]
+        ] == [(p.name, p.port, p.target) for p in table.ports]
+    assert {t.name for t in ours.services} == set(known["services"])
+    assert set(ours.annotations) <= set(known["injection"]["annotations"])
