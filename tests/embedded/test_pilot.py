@@ -118,7 +118,7 @@ class Mesh:
         def heeded(one: Body) -> bool:
             hook = one["webhooks"][0]
             named = one["metadata"]["name"] == "istiod-default-validator"
-            return named and hook["failurePolicy"] == "Fail"
+            return bool(named and hook["failurePolicy"] == "Fail")
 
         await self.becomes(_VALIDATING, heeded)
 

@@ -1,0 +1,204 @@
+"""What the injector decides about a pod, and what it makes of the pod's own wishes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from fixtures.providers.embedded.istio import faults
+from fixtures.providers.embedded.istio.case import Settings, canonical
+from fixtures.providers.embedded.istio.injector import (
+    inject,
+    is_wanted,
+    kubelets_run_native,
+    review,
+)
+from fixtures.providers.embedded.istio.refusals import Refused
+from fixtures.providers.embedded.istio.values import injector_values, mesh
+from fixtures.providers.embedded.istio.versions import KNOWN, UnknownRelease, release
+
+Body = dict[str, Any]
+
+_TRAFFIC = "traffic.sidecar.istio.io"
+
+
+def _settings(version: str = "1.30.3", *, native: bool = True) -> Settings:
+    return Settings(release(version), injector_values(release(version)), mesh(), native=native)
+
+
+def _pod(*containers: str, annotations: Body | None = None, **labels: str) -> Body:
+    names = containers or ("web",)
+    return {
+        "metadata": {"name": "web", "labels": labels, "annotations": annotations or {}},
+        "spec": {"containers": [{"name": name, "image": f"{name}:1"} for name in names]},
+    }
+
+
+def _injected(pod: Body, version: str = "1.30.3", *, native: bool = True) -> Body:
+    return inject(pod, _settings(version, native=native), namespace="shop")
+
+
+def _named(pod: Body, name: str) -> Body:
+    spec = pod["spec"]
+    both = [*spec.get("initContainers", ()), *spec["containers"]]
+    found: Body = next(one for one in both if one["name"] == name)
+    return found
+
+
+def _names(pod: Body) -> tuple[list[str], list[str]]:
+    spec = pod["spec"]
+    inits = [one["name"] for one in spec.get("initContainers", ())]
+    return inits, [one["name"] for one in spec["containers"]]
+
+
+def _env(pod: Body) -> Body:
+    return {one["name"]: one.get("value") for one in _named(pod, "istio-proxy")["env"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "wanted"),
+    [
+        ({}, {}, True),
+        ({"sidecar.istio.io/inject": "false"}, {}, False),
+        ({}, {"sidecar.istio.io/inject": "false"}, False),
+        ({"sidecar.istio.io/inject": "true"}, {"sidecar.istio.io/inject": "false"}, True),
+        ({}, {"sidecar.istio.io/inject": "no"}, True),
+    ],
+)
+def test_label_beats_annotation_beats_policy(
+    labels: Body,
+    annotations: Body,
+    wanted: bool,  # noqa: FBT001 - a row's outcome
+) -> None:
+    assert is_wanted(_pod(annotations=annotations, **labels), "shop") is wanted
+
+
+def test_pods_of_the_host_network_and_of_system_namespaces_are_left_alone() -> None:
+    hosted = _pod()
+    hosted["spec"]["hostNetwork"] = True
+    assert not is_wanted(hosted, "shop")
+    assert not is_wanted(_pod(), "kube-system")
+
+
+def test_native_proxies_start_before_the_users_own_init_containers() -> None:
+    pod = _pod()
+    pod["spec"]["initContainers"] = [{"name": "migrate", "image": "m:1"}]
+    assert _names(_injected(pod)) == (["istio-init", "istio-proxy", "migrate"], ["web"])
+    assert _names(_injected(pod, native=False)) == (
+        ["migrate", "istio-init"],
+        ["web", "istio-proxy"],
+    )
+
+
+def test_a_held_application_comes_after_its_proxy() -> None:
+    held = {"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"}
+    injected = _injected(_pod(annotations=held), native=False)
+    assert _names(injected)[1] == ["istio-proxy", "web"]
+    assert _named(injected, "istio-proxy")["lifecycle"] == {
+        "postStart": {"exec": {"command": ["pilot-agent", "wait"]}}
+    }
+
+
+def test_interception_can_be_left_to_nobody() -> None:
+    none = {"sidecar.istio.io/interceptionMode": "NONE"}
+    assert _names(_injected(_pod(annotations=none))) == (["istio-proxy"], ["web"])
+
+
+def test_several_applications_are_all_named() -> None:
+    injected = _injected(_pod("web", "cache"))
+    assert _env(injected)["ISTIO_META_APP_CONTAINERS"] == "web,cache"
+    told = injected["metadata"]["annotations"]
+    assert told["kubectl.kubernetes.io/default-container"] == "web"
+
+
+def test_probes_go_through_the_agent() -> None:
+    pod = _pod()
+    web = pod["spec"]["containers"][0]
+    web["ports"] = [{"name": "http", "containerPort": 8080}]
+    web["livenessProbe"] = {"tcpSocket": {"port": "http"}, "timeoutSeconds": 2}
+    web["startupProbe"] = {"exec": {"command": ["true"]}}
+    injected = _injected(pod)
+    rewritten = {"httpGet": {"path": "/app-health/web/livez", "port": 15020}, "timeoutSeconds": 2}
+    assert _named(injected, "web")["livenessProbe"] == rewritten
+    assert _named(injected, "web")["startupProbe"] == web["startupProbe"]
+    assert json.loads(_env(injected)["ISTIO_KUBE_APP_PROBERS"]) == {
+        "/app-health/web/livez": {"tcpSocket": {"port": 8080}, "timeoutSeconds": 2}
+    }
+
+
+def test_the_applications_metrics_are_merged() -> None:
+    own = {"prometheus.io/scrape": "true", "prometheus.io/port": "9080"}
+    injected = _injected(_pod(annotations=own))
+    assert injected["metadata"]["annotations"]["prometheus.io/port"] == "15020"
+    assert json.loads(_env(injected)["ISTIO_PROMETHEUS_ANNOTATIONS"]) == {
+        "scrape": "true",
+        "path": "",
+        "port": "9080",
+    }
+
+
+@pytest.mark.parametrize("port", ["15090", "http", "70000"])
+def test_a_metrics_port_that_cannot_be_scraped_is_refused_from_1_31_on(port: str) -> None:
+    pod = _pod(annotations={"prometheus.io/port": port})
+    _injected(pod, "1.30.3")
+    with pytest.raises(Refused, match=r"prometheus\.io/port"):
+        _injected(pod, "1.31.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("sidecar.istio.io/interceptionMode", "MAGIC", "use REDIRECT,TPROXY,NONE: MAGIC"),
+        (f"{_TRAFFIC}/includeInboundPorts", "80,x", "failed parsing port 'x'"),
+        (f"{_TRAFFIC}/excludeInboundPorts", "70000", "value out of range"),
+        (f"{_TRAFFIC}/includeOutboundIPRanges", "10.0.0.0", "no '/'"),
+    ],
+)
+def test_an_annotation_that_cannot_be_used_is_refused(name: str, value: str, told: str) -> None:
+    request = {"uid": "u", "namespace": "shop", "object": _pod(annotations={name: value})}
+    answer = review({"request": request}, _settings())["response"]
+    assert not answer["allowed"]
+    assert f"invalid value '{value}' for annotation '{name}'" in answer["status"]["message"]
+    assert told in answer["status"]["message"]
+
+
+def test_native_sidecars_need_every_kubelet_to_know_them() -> None:
+    nodes = [
+        {"status": {"nodeInfo": {"kubeletVersion": f"v1.{minor}.1"}}} for minor in (33, 34, 32)
+    ]
+    assert kubelets_run_native(nodes[:2], release("1.30.3"))
+    assert not kubelets_run_native(nodes, release("1.30.3"))
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("2000m", "2"), ("100m", "100m"), ("1024Mi", "1Gi"), ("40Mi", "40Mi"), ("1048576Ki", "1Gi")],
+)
+def test_quantities_are_written_as_the_api_writes_them(written: str, kept: str) -> None:
+    assert canonical(written) == kept
+
+
+def test_each_hook_spoils_what_its_name_says() -> None:
+    pod = _pod(app="web")
+    right = _injected(pod)
+    for name, change in faults.SPOILED.items():
+        wrong = _injected(pod)
+        change(wrong)
+        assert wrong != right, name
+
+
+def test_an_unknown_release_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownRelease, match=r"no Istio 9\.9\.9; it has 1\.29\.6, 1\.30\.3"):
+        release("9.9.9")
+    assert [release(one).version for one in KNOWN] == list(KNOWN)
+
+
+def test_the_answer_carries_a_patch() -> None:
+    request = {"uid": "u", "namespace": "shop", "object": _pod()}
+    answer = review({"request": request}, _settings())["response"]
+    patch = json.loads(base64.b64decode(answer["patch"]))
+    assert answer["patchType"] == "JSONPatch"
+    assert {one["op"] for one in patch} <= {"add", "replace", "remove"}
