@@ -104,7 +104,9 @@ class Run:
     def counted(self) -> str:
         """The counts in words, without those that are zero."""
         unasked = sum(not answer.asked for answer in self.answers)
-        counts = {**self.counts, "error": self.counts["error"] - unasked, "not asked": unasked}
+        counts = {str(verdict): n for verdict, n in self.counts.items()}
+        counts["error"] -= unasked
+        counts["not asked"] = unasked
         words = [f"{n} {v.replace('-', ' ')}" for v, n in counts.items() if n]
         return ", ".join(words) or "no claims asked"
 

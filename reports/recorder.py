@@ -15,8 +15,11 @@ import pytest
 
 from fixtures.walk import Walk, is_walk, walk_of
 from reports.data import as_json
+from reports.html import Page, page
+from reports.junit import as_junit
 from reports.model import Run, run_of
 from reports.redact import Redactor
+from reports.summary import as_markdown
 
 BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
 
@@ -31,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
         recorder.begin()
         config.add_cleanup(recorder.close)
         config.pluginmanager.register(recorder, "seatrial-recorder")
+        config.pluginmanager.register(recorder.page, "seatrial-page")
+        recorder.page.ask_for(config)
 
 
 class Recorder:
@@ -41,6 +46,7 @@ class Recorder:
         self.folder = folder
         self.config = config
         self.redact = Redactor()
+        self.page = Page(folder)
         self._closed = False
 
     def begin(self) -> None:
@@ -67,16 +73,26 @@ class Recorder:
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write the report when everything is taken down, and say the contract's exit code."""
-        yield
-        session.exitstatus = self.finish(int(session.exitstatus))
+        try:
+            yield
+        finally:
+            session.exitstatus = self.finish(int(session.exitstatus))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
+        """Give pytest-html our page, now that everything is known."""
+        self.page.fill(prefix, self._run(int(session.exitstatus)))
+
+    def _run(self, pytests: int) -> Run:
+        self.walk.finish()
+        return run_of(self.walk, exit_code=self.walk.exit_code(pytests))
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
-        self.walk.finish()
-        code = self.walk.exit_code(pytests)
-        self.write(run_of(self.walk, exit_code=code))
+        run = self._run(pytests)
+        self.write(run, self.page.take(self.config))
         self._closed = True
-        return code
+        return run.exit_code
 
     def close(self) -> None:
         """Write the report if the session did not get to it."""
@@ -84,9 +100,12 @@ class Recorder:
             self.walk.stop("the walk ended before its first claim", 3)
             self.finish(0)
 
-    def write(self, run: Run) -> None:
-        """Write all files of a walk."""
+    def write(self, run: Run, drawn: str = "") -> None:
+        """Write all files of a walk; `drawn` is its page with pytest-html's table."""
         data = self.redact.of(as_json(run))
+        self._replace("report.html", drawn or page(run))
+        self._replace("junit.xml", as_junit(run))
+        self._replace("summary.md", as_markdown(run))
         self._replace("report.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
     def _replace(self, name: str, text: str) -> None:
