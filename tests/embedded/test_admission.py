@@ -1,0 +1,279 @@
+"""Which writes the API server asks webhooks about, and what it makes of their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from fixtures.providers.embedded.apiserver.admission import Webhooks
+from fixtures.providers.embedded.apiserver.api import Api, StatusError
+from fixtures.providers.embedded.istio.authority import Authority
+
+Body = dict[str, Any]
+
+_AUTHORITY, _STRANGER = Authority.make(), Authority.make()
+_GROUP = "admissionregistration.k8s.io"
+_POST = 'Post "https://istiod.istio-system.svc:443/ask?timeout=10s"'
+
+
+def _bundle(authority: Authority) -> str:
+    return base64.b64encode(authority.certificate.encode()).decode()
+
+
+class Asked:
+    """A cluster with one webhook, which answers what a test says and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.api = Api()
+        self.questions: list[Body] = []
+        self.answer: Body = {"allowed": True}
+        self.status = 200
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        question = await request.json()
+        self.questions.append(question["request"])
+        response = {"uid": question["request"]["uid"], **self.answer}
+        return web.json_response({**question, "response": response}, status=self.status)
+
+    async def serve(self, folder: Path) -> web.AppRunner:
+        """Listen, behind the Service that webhooks name."""
+        pem = folder / "pem"
+        pem.write_text(_AUTHORITY.issue())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        app = web.Application()
+        app.router.add_post("/ask", self._answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        address, port = runner.addresses[0][:2]
+        for name in ("istio-system", "shop"):
+            await self.api.create("namespaces", {"metadata": {"name": name}})
+        ports = [{"name": "webhook", "port": 443, "targetPort": port}]
+        service = {"metadata": {"name": "istiod"}, "spec": {"ports": ports}}
+        await self.api.create("services", service, "istio-system")
+        slice_ = {
+            "metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "istiod"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{"name": "webhook", "port": port}],
+        }
+        await self.api.create("endpointslices.discovery.k8s.io", slice_, "istio-system")
+        return runner
+
+    async def register(self, kind: str = "validating", **changes: Any) -> None:
+        """Register the webhook; it is asked about new ConfigMaps unless told otherwise."""
+        rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"]}
+        service = {"namespace": "istio-system", "name": "istiod", "path": "/ask", "port": 443}
+        config = {"service": service, "caBundle": _bundle(_AUTHORITY)}
+        hook = {
+            "name": "hook.example.com",
+            "clientConfig": config | changes.pop("config", {}),
+            "rules": [rule | {"resources": ["configmaps"]} | changes.pop("rule", {})],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Fail",
+            "timeoutSeconds": 10,
+        }
+        body = {"metadata": {"name": "hooks"}, "webhooks": [hook | changes]}
+        await self.api.create(f"{kind}webhookconfigurations.{_GROUP}", body)
+
+    async def write(self, **how: Any) -> Body:
+        """Make a ConfigMap."""
+        body = {"metadata": {"name": "one", "labels": {"app": "one"}}, "data": {"a": "1"}}
+        return await self.api.create("configmaps", body, "shop", **how)
+
+    async def refused(self, **how: Any) -> StatusError:
+        """Make a ConfigMap and be refused."""
+        with pytest.raises(StatusError) as refusal:
+            await self.write(**how)
+        return refusal.value
+
+
+@asynccontextmanager
+async def _asked(folder: Path) -> AsyncIterator[Asked]:
+    asked = Asked()
+    webhooks = Webhooks(asked.api)
+    asked.api.admission = webhooks
+    runner = await asked.serve(folder)
+    try:
+        yield asked
+    finally:
+        await webhooks.close()
+        await runner.cleanup()
+
+
+def _walk(folder: Path, story: Callable[[Asked], Awaitable[None]]) -> None:
+    async def walk() -> None:
+        async with _asked(folder) as asked:
+            await story(asked)
+
+    asyncio.run(walk())
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, 1),
+        ({"rule": {"operations": ["UPDATE"]}}, 0),
+        ({"rule": {"operations": ["*"]}}, 1),
+        ({"rule": {"apiGroups": ["apps"]}}, 0),
+        ({"rule": {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}}, 1),
+        ({"rule": {"resources": ["pods"]}}, 0),
+        ({"rule": {"resources": ["configmaps/status"]}}, 0),
+        ({"rule": {"scope": "Cluster"}}, 0),
+        ({"objectSelector": {"matchLabels": {"app": "one"}}}, 1),
+        ({"objectSelector": {"matchLabels": {"app": "two"}}}, 0),
+        ({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}, 1),
+        ({"namespaceSelector": {"matchLabels": {"istio-injection": "enabled"}}}, 0),
+    ],
+)
+def test_rules_and_selectors_say_who_is_asked(tmp_path: Path, changes: Body, wanted: int) -> None:
+    async def story(asked: Asked) -> None:
+        await asked.register(**changes)
+        await asked.write(dry_run=True)
+        assert len(asked.questions) == wanted
+
+    _walk(tmp_path, story)
+
+
+def test_the_question_tells_what_is_about_to_happen(tmp_path: Path) -> None:
+    async def story(asked: Asked) -> None:
+        await asked.register()
+        await asked.write(dry_run=True, user="mary")
+        question = asked.questions[0]
+        assert question["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
+        assert question["userInfo"]["username"] == "mary"
+        assert question["dryRun"] is True
+        assert (question["name"], question["namespace"]) == ("one", "shop")
+        assert question["object"]["data"] == {"a": "1"}
+        assert "uid" not in question["object"]["metadata"]
+
+    _walk(tmp_path, story)
+
+
+def test_a_patch_is_applied_before_the_object_is_kept(tmp_path: Path) -> None:
+    async def story(asked: Asked) -> None:
+        patch = [{"op": "add", "path": "/data/b", "value": "2"}]
+        encoded = base64.b64encode(json.dumps(patch).encode()).decode()
+        asked.answer |= {"patchType": "JSONPatch", "patch": encoded}
+        await asked.register("mutating")
+        assert (await asked.write())["data"] == {"a": "1", "b": "2"}
+        assert asked.api.get("configmaps", "one", "shop")["data"] == {"a": "1", "b": "2"}
+
+    _walk(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        ({"message": "too blue"}, 400, ": too blue"),
+        ({"message": "too blue", "code": 403, "reason": "Forbidden"}, 403, ": too blue"),
+        ({}, 400, " without explanation"),
+    ],
+)
+def test_a_refusal_is_told_in_the_servers_words(
+    tmp_path: Path, status: Body, code: int, told: str
+) -> None:
+    async def story(asked: Asked) -> None:
+        asked.answer = {"allowed": False, "status": status}
+        await asked.register()
+        refusal = await asked.refused()
+        denied = f'admission webhook "hook.example.com" denied the request{told}'
+        assert (refusal.code, str(refusal)) == (code, denied)
+        assert asked.api.find("configmaps", "one", "shop") is None
+
+    _walk(tmp_path, story)
+
+
+def test_warnings_are_handed_on(tmp_path: Path) -> None:
+    async def story(asked: Asked) -> None:
+        asked.answer |= {"warnings": ["mind the gap"]}
+        await asked.register()
+        warnings: list[str] = []
+        await asked.write(warnings=warnings)
+        assert warnings == ["mind the gap"]
+
+    _walk(tmp_path, story)
+
+
+_BROKEN = {
+    "unknown-authority": (
+        {"caBundle": _bundle(_STRANGER)},
+        (
+            f"failed to call webhook: {_POST}: tls: failed to verify certificate: "
+            "x509: certificate signed by unknown authority"
+        ),
+    ),
+    "no-certificate": (
+        {"caBundle": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUI="},
+        (
+            "could not get REST client: unable to load root certificates: "
+            "unable to parse bytes as PEM block"
+        ),
+    ),
+    "no-service": (
+        {"service": {"namespace": "istio-system", "name": "nobody", "path": "/ask", "port": 443}},
+        (
+            'failed to call webhook: Post "https://nobody.istio-system.svc:443/ask?timeout=10s": '
+            'service "nobody" not found'
+        ),
+    ),
+    "no-path": (
+        {"service": {"namespace": "istio-system", "name": "istiod", "path": "/x", "port": 443}},
+        "failed to call webhook: the server could not find the requested resource",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _BROKEN)
+def test_a_hook_that_cannot_be_asked_fails_the_write_or_is_passed_over(
+    tmp_path: Path, case: str
+) -> None:
+    config, why = _BROKEN[case]
+
+    async def story(asked: Asked) -> None:
+        await asked.register(config=config)
+        refusal = await asked.refused()
+        told = f'failed calling webhook "hook.example.com": {why}'
+        assert str(refusal) == f"Internal error occurred: {told}"
+        assert (refusal.code, refusal.reason) == (500, "InternalError")
+
+    async def passed_over(asked: Asked) -> None:
+        await asked.register(config=config, failurePolicy="Ignore")
+        await asked.write()
+
+    _walk(tmp_path, story)
+    _walk(tmp_path, passed_over)
+
+
+def test_a_service_without_endpoints_refuses_connections(tmp_path: Path) -> None:
+    async def story(asked: Asked) -> None:
+        await asked.register()
+        await asked.api.delete("endpointslices.discovery.k8s.io", "s", "istio-system")
+        address = asked.api.get("services", "istiod", "istio-system")["spec"].get("clusterIP", "")
+        told = f"{_POST}: dial tcp {address}:443: connect: connection refused"
+        assert str(await asked.refused()).endswith(told)
+
+    _walk(tmp_path, story)
+
+
+def test_the_configurations_themselves_are_never_asked_about(tmp_path: Path) -> None:
+    async def story(asked: Asked) -> None:
+        everything = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"]}
+        await asked.register(rule=everything | {"resources": ["*"]})
+        name = f"validatingwebhookconfigurations.{_GROUP}"
+        await asked.api.patch(name, "hooks", None, {"metadata": {"labels": {"a": "b"}}})
+        assert asked.questions == []
+
+    _walk(tmp_path, story)
