@@ -240,11 +240,9 @@ def test_faults_timeouts_retries_rewrites() -> None:
     assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "60s")
 
 
-def test_redirects_and_direct_responses() -> None:
+def test_redirects() -> None:
     redirect = only_route({"redirect": {"uri": "/new", "redirectCode": 302}})["redirect"]
     assert redirect == {"path_redirect": "/new", "response_code": "FOUND"}
-    answer = only_route({"directResponse": {"status": 418, "body": {"string": "tea"}}})
-    assert answer["direct_response"] == {"status": 418, "body": {"inline_string": "tea"}}
 
 
 def test_a_match_for_another_gateway_makes_no_route() -> None:

@@ -149,6 +149,32 @@ def test_it_follows_the_api_only_while_an_istiod_runs(tmp_path: Path, block: Blo
     asyncio.run(walk())
 
 
+def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block: Block) -> None:
+    nonsense: Body = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "nonsense", "namespace": "bookinfons"},
+        "spec": {
+            "hosts": ["*"],
+            "gateways": ["bookinfo-gateway"],
+            "http": [{"fault": {"delay": {}}, "route": [{"destination": {"host": "a"}}]}],
+        },
+    }
+
+    async def walk() -> None:
+        pod = Pod(block, tmp_path)
+        await pod.install()
+        pod.cluster.pilots.arrive("istiod-1")
+        async with pod.started():
+            await pod.api.create(GATEWAYS, GATEWAY, "bookinfons")
+            await pod.told()
+            await pod.api.create("virtualservices.networking.istio.io", nonsense, "bookinfons")
+            await pod.says("no new configuration")
+            assert await pod.status(8080, "/") == 404
+
+    asyncio.run(walk())
+
+
 def test_the_end_of_its_envoy_is_its_end(tmp_path: Path, block: Block) -> None:
     async def walk() -> None:
         pod = Pod(block, tmp_path)
