@@ -89,6 +89,8 @@ class Recorder:
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
+        for path in (self.folder / "diagnostics").rglob("*.*"):
+            path.write_text(self.redact.text(path.read_text(encoding="utf-8", errors="replace")))
         run = self._run(pytests)
         self.write(run, self.page.take(self.config))
         self._closed = True
