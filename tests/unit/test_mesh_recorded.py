@@ -173,6 +173,7 @@ def test_a_refused_pod_ends_the_wait_with_the_servers_words() -> None:
         "message": words,
     }
     kube.change("deployments.apps", "istiod", lambda d: d["status"]["conditions"].append(refusal))
+    kube.change("deployments.apps", "istiod", lambda d: d["status"].update(updatedReplicas=0))
     error = seen(lambda: subject.expect_rolled_out("istiod"))
     assert isinstance(error, Hopeless)
     assert words in str(error)
