@@ -9,6 +9,7 @@ pytest.register_assert_rewrite("fixtures", "reports")
 pytest_plugins = [
     "fixtures.plugins.cluster",
     "fixtures.plugins.world",
+    "fixtures.plugins.world_traffic",
     "fixtures.plugins.claims",
     "fixtures.plugins.diagnostics",
     "fixtures.plugins.options",

@@ -1,0 +1,122 @@
+"""Stage 7: from outside through the ingress gateway to the sample, and what the gateway writes."""
+
+import pytest
+
+from fixtures.claims import claim
+from fixtures.mesh.client import ROUTES, Client
+from fixtures.mesh.gateway import Gateway
+
+CHART = "manifests/charts/gateways/istio-ingress"
+SAMPLE = "samples/bookinfo/networking/bookinfo-gateway.yaml"
+LOG = "EnvoyTextLogFormat in pilot/pkg/model; demo profile: accessLogFile /dev/stdout"
+
+
+@claim(
+    "The gateway's pods run the proxy as a router.",
+    source=CHART,
+    hint="Image proxyv2, arguments proxy router; a sidecar would be proxy sidecar.",
+)
+def test_the_gateway_runs_the_proxy_as_a_router(gateway: Gateway) -> None:
+    gateway.expect_router()
+
+
+@claim(
+    "The gateway's Service leads 80 to 8080 and 443 to 8443, and every port has a NodePort.",
+    source=CHART,
+    hint="Compare the Service with the chart's port table; nothing fixes the NodePorts.",
+)
+def test_the_gateways_service_has_its_port_table(gateway: Gateway) -> None:
+    gateway.expect_ports()
+
+
+@claim(
+    "The Gateway selects the ingress gateway and takes HTTP for every host.",
+    source=SAMPLE,
+    hint="A selector that chooses no gateway pod leaves it without listener: refused.",
+    feature="bookinfo",
+)
+def test_the_gateway_object_selects_the_ingress_gateway(gateway: Gateway) -> None:
+    gateway.expect_gateway_object()
+
+
+@claim(
+    "The VirtualService binds its five routes to that Gateway and leads them to productpage.",
+    source=SAMPLE,
+    hint="Hosts, gateways and matches must be those of the sample.",
+    feature="bookinfo",
+)
+def test_the_virtual_service_has_its_five_routes(gateway: Gateway) -> None:
+    gateway.expect_virtual_service()
+
+
+@claim(
+    "Through the NodePort each route reaches productpage.",
+    source=f"{SAMPLE}; Envoy: x-envoy-upstream-service-time",
+    hint="The message names the first broken hop and says the log's response flag in words.",
+    feature="node-port",
+    gate=True,
+)
+@pytest.mark.parametrize("route", ROUTES)
+def test_each_route_reaches_productpage(client: Client, route: str) -> None:
+    client.expect_route(route)
+
+
+@claim(
+    "The product page that comes through the gateway shows details and reviews.",
+    source="the sample's productpage: it is 200 with an error inside where a service fails",
+    hint="Are details and reviews ready, and does productpage's sidecar reach them?",
+    feature="node-port",
+)
+def test_the_page_through_the_gateway_is_whole(client: Client) -> None:
+    client.expect_whole_page()
+
+
+@claim(
+    "Twenty requests in a row all get the whole page.",
+    source="Envoy drains old listeners for 45 s: one good answer is no proof of a settled way",
+    hint="Did something change just before? Look for several gateways or endpoints that differ.",
+    feature="node-port",
+    level="extended",
+)
+def test_the_page_stays_reachable(client: Client) -> None:
+    client.expect_steady(samples=20)
+
+
+@claim(
+    "The API of productpage is reached through the gateway and lists the book as JSON.",
+    source="the sample's productpage, /api/v1/products",
+    hint="Is it productpage that answers? Look at the answer's headers.",
+    feature="node-port",
+)
+def test_the_products_are_json(client: Client) -> None:
+    client.expect_products()
+
+
+@claim(
+    "A path that no route matches is answered 404 by the gateway itself.",
+    source="Envoy: response flags, NR; seen on a living 1.29.6",
+    hint="An application behind it means a route that the sample does not have.",
+    feature="node-port",
+)
+def test_a_path_no_route_matches_gets_404(client: Client) -> None:
+    client.expect_unrouted()
+
+
+@claim(
+    "The gateway's access log holds the line of exactly this request, sent to productpage.",
+    source=LOG,
+    hint="Envoy flushes its log once a second; is accessLogFile set in the mesh's configuration?",
+    feature="pod-log",
+)
+def test_the_access_log_names_productpage_as_upstream(client: Client) -> None:
+    client.expect_upstream()
+
+
+@claim(
+    "The gateway's access log says of an unrouted path that no route matched.",
+    source=LOG,
+    hint="Response flag NR, details route_not_found.",
+    feature="pod-log",
+)
+def test_the_access_log_says_that_no_route_matched(client: Client) -> None:
+    client.expect_unrouted_logged()
