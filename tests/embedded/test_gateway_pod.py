@@ -56,9 +56,6 @@ class Pod:
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Gateway]:
-        for name in ("istio-system", "bookinfons"):
-            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            await self.api.create("namespaces", body)
         await self.workload.start()
         try:
             async with asyncio.timeout(30):
@@ -67,6 +64,7 @@ class Pod:
             await self.workload.stop()
 
     async def install(self) -> None:
+        await self.api.create("namespaces", BOOKINFONS)
         for body in crds.definitions(release("1.29.6"), {}):
             await self.api.create(DEFINITIONS, body)
 
@@ -89,6 +87,11 @@ class Pod:
             return reply.status
 
 
+BOOKINFONS: Body = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": "bookinfons"},
+}
 GATEWAY: Body = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "Gateway",
@@ -157,7 +160,9 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         "spec": {
             "hosts": ["*"],
             "gateways": ["bookinfo-gateway"],
-            "http": [{"fault": {"delay": {}}, "route": [{"destination": {"host": "a"}}]}],
+            "http": [
+                {"fault": {"delay": {"fixedDelay": 3}}, "route": [{"destination": {"host": "a"}}]}
+            ],
         },
     }
 
@@ -165,9 +170,10 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         pod = Pod(block, tmp_path)
         await pod.install()
         pod.cluster.pilots.arrive("istiod-1")
+        await pod.api.create(GATEWAYS, GATEWAY, "bookinfons")
         async with pod.started():
-            await pod.api.create(GATEWAYS, GATEWAY, "bookinfons")
             await pod.told()
+            assert await pod.status(8080, "/") == 404
             await pod.api.create("virtualservices.networking.istio.io", nonsense, "bookinfons")
             await pod.says("no new configuration")
             assert await pod.status(8080, "/") == 404
