@@ -1,0 +1,74 @@
+"""What API server and istiod together answer to objects of Istio's kinds, as a real cluster did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from fixtures.providers.embedded.apiserver.api import StatusError
+from tests.embedded.test_pilot import meshed
+
+Body = dict[str, Any]
+
+_RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "api" / "istio"
+_NAMES = [path.stem for path in sorted(_RECORDED.glob("*.json")) if "-read-" not in path.stem]
+
+pytestmark = pytest.mark.skipif(not _NAMES, reason="recordings are not at hand (../shared)")
+
+
+class Answer(NamedTuple):
+    """Status, the refusal's body, and the text of the warning header."""
+
+    status: int
+    refusal: Body | None
+    warning: str | None
+
+
+def _exchange(name: str) -> Body:
+    found: Body = json.loads((_RECORDED / f"{name}.json").read_text())
+    return found
+
+
+@cache
+def _answers() -> dict[str, Answer]:
+    """What the stand-in answers to all of the recorded requests."""
+
+    async def walk() -> dict[str, Answer]:
+        with tempfile.TemporaryDirectory() as folder:
+            async with meshed(Path(folder)) as mesh, mesh.pilot():
+                await mesh.trusted()
+                await mesh.api.create("namespaces", {"metadata": {"name": "bookinfons"}})
+                return {name: await ask(mesh.api, _exchange(name)["request"]) for name in _NAMES}
+
+    async def ask(api: Any, request: Body) -> Answer:
+        _, _, group, _, _, namespace, plural = request["path"].split("/")
+        warnings: list[str] = []
+        refusal = None
+        try:
+            await api.create(
+                f"{plural}.{group}",
+                request["body"],
+                namespace,
+                dry_run=True,
+                field_validation="Warn",
+                warnings=warnings,
+            )
+        except StatusError as why:
+            refusal = why
+        warning = f"299 - {json.dumps(warnings[0])}" if warnings else None
+        return Answer(refusal.code if refusal else 201, refusal and refusal.status, warning)
+
+    return asyncio.run(walk())
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_the_answer_is_the_recorded_one(name: str) -> None:
+    real = _exchange(name)["response"]
+    refusal = None if real["status"] == 201 else real["body"]
+    assert _answers()[name] == Answer(real["status"], refusal, real["headers"].get("Warning"))
