@@ -1,4 +1,4 @@
-"""What API server and istiod together answer to objects of Istio's kinds, as a real cluster did."""
+"""What API server and istiod together answer to objects of Istio's kinds, as recorded."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _answers() -> dict[str, Answer]:
     async def ask(api: Any, request: Body) -> Answer:
         _, _, group, _, _, namespace, plural = request["path"].split("/")
         warnings: list[str] = []
-        refusal = None
+        refusal: StatusError | None = None
         try:
             await api.create(
                 f"{plural}.{group}",
@@ -62,7 +62,9 @@ def _answers() -> dict[str, Answer]:
         except StatusError as why:
             refusal = why
         warning = f"299 - {json.dumps(warnings[0])}" if warnings else None
-        return Answer(refusal.code if refusal else 201, refusal and refusal.status, warning)
+        if refusal is None:
+            return Answer(201, None, warning)
+        return Answer(refusal.code, refusal.status, warning)
 
     return asyncio.run(walk())
 
