@@ -1,0 +1,367 @@
+"""Stages 5 to 7 on a cluster as it was recorded: they hold as it is, and notice what is broken."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fixtures import waiting
+from fixtures.claims import Unmet, start_telling
+from fixtures.expectations import expected
+from fixtures.kube import Body
+from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.gateway import Gateway
+from fixtures.mesh.init_container import InitContainers
+from fixtures.mesh.injected import InjectedSample
+from fixtures.mesh.sample import Sample
+from fixtures.mesh.webhook import KINDS
+from fixtures.mesh.webhooks import Webhooks
+from suites import test_05_webhooks, test_06_init_container, test_07_gateway
+from tests.unit.states import FakeKube, recorded
+
+EXPECTED = expected("1.29.6", "v1.34.4", ["v1.34.4"])
+MUTATING, VALIDATING = KINDS["mutating"], KINDS["validating"]
+ACTING = "istio-revision-tag-default"
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_patience", 0.001)
+
+
+def webhooks() -> tuple[FakeKube, Webhooks]:
+    kube = recorded("4-injected")
+    return kube, Webhooks(kube, EXPECTED, "bookinfons")
+
+
+def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers]:
+    kube = recorded(state)
+    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
+    return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before))
+
+
+def gateway() -> tuple[FakeKube, Gateway]:
+    kube = recorded("7-gateway")
+    return kube, Gateway(kube, EXPECTED, "172.18.0.2", ControlPlane(kube, EXPECTED))
+
+
+def claims(module: ModuleType, noun: str) -> list[Any]:
+    """The claims of a module about this noun that need no port of a pod."""
+    return [
+        pytest.param(test, id=name.removeprefix("test_"))
+        for name, test in vars(module).items()
+        if name.startswith("test_")
+        and list(inspect.signature(test).parameters) == [noun]
+        and next(m for m in test.pytestmark if m.name == "claim").kwargs["feature"]
+        != "port-forward"
+    ]
+
+
+def seen(ask: Callable[[], object]) -> str:
+    with pytest.raises(Unmet) as caught:
+        ask()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("claim", claims(test_05_webhooks, "webhooks"))
+def test_real_webhooks_hold(claim: Callable[[Webhooks], None]) -> None:
+    claim(webhooks()[1])
+
+
+@pytest.mark.parametrize("state", ["4-injected", "variant-classic-sidecars"])
+@pytest.mark.parametrize("claim", claims(test_06_init_container, "init_containers"))
+def test_real_init_containers_hold(claim: Callable[[InitContainers], None], state: str) -> None:
+    claim(init_containers(state)[1])
+
+
+@pytest.mark.parametrize("claim", claims(test_07_gateway, "gateway"))
+def test_a_real_gateway_holds(claim: Callable[[Gateway], None]) -> None:
+    claim(gateway()[1])
+
+
+# Webhooks
+
+
+def each_entry(change: Callable[[Body], object]) -> Callable[[Body], None]:
+    def apply(configuration: Body) -> None:
+        for entry in configuration["webhooks"]:
+            change(entry)
+
+    return apply
+
+
+def test_the_injector_that_acts_is_told_by_its_selectors() -> None:
+    telling = start_telling()
+    webhooks()[1].expect_one_match()
+    assert telling.notes == [
+        f"the injector that acts is namespace.sidecar-injector.istio.io of {ACTING}"
+    ]
+
+
+def test_no_injector_that_matches_is_noticed() -> None:
+    kube, subject = webhooks()
+    never = {"matchLabels": {"istio.io/deactivated": "never-match"}}
+    kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(namespaceSelector=never)))
+    assert "expected exactly one, saw none of 8" in seen(subject.expect_one_match)
+
+
+def test_two_injectors_that_match_are_noticed() -> None:
+    kube, subject = webhooks()
+    kube.change(
+        MUTATING,
+        "istio-sidecar-injector",
+        each_entry(lambda w: w.update(namespaceSelector={}, objectSelector={})),
+    )
+    assert f" of {ACTING} and " in seen(subject.expect_one_match)
+
+
+def test_a_namespace_without_label_has_no_injector() -> None:
+    kube, subject = webhooks()
+    kube.change("namespaces", "bookinfons", lambda n: n["metadata"].update(labels={}))
+    assert "none of 8" in seen(subject.expect_one_match)
+
+
+def test_no_registration_at_all_is_noticed() -> None:
+    kube, subject = webhooks()
+    kube.remove(MUTATING, "istio-")
+    assert "none in any configuration" in seen(subject.expect_called_for_pods)
+
+
+def test_a_missing_configuration_is_named() -> None:
+    kube, subject = webhooks()
+    kube.remove(VALIDATING, "istiod-default-validator")
+    message = seen(lambda: subject.expect_configurations("validating"))
+    assert "istiod-default-validator: expected registered, saw only istio-validator" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "ask", "words"),
+    [
+        pytest.param(
+            {"failurePolicy": "Ignore"},
+            lambda w: w.expect_failure_policy("mutating"),
+            "expected Fail, saw Ignore",
+            id="let through",
+        ),
+        pytest.param(
+            {"sideEffects": "Unknown"},
+            lambda w: w.expect_side_effects("mutating"),
+            "expected None, saw Unknown",
+            id="side effects",
+        ),
+        pytest.param(
+            {"clientConfig": {"service": {"namespace": "istio-system", "name": "x", "path": "/"}}},
+            lambda w: w.expect_target("mutating"),
+            "expected istio-system/istiod:443/inject, saw istio-system/x:443/",
+            id="another target",
+        ),
+        pytest.param(
+            {"rules": [{"operations": ["UPDATE"], "apiGroups": [""], "resources": ["pods"]}]},
+            lambda w: w.expect_called_for_pods(),
+            "expected CREATE pods, saw UPDATE pods",
+            id="not for new pods",
+        ),
+        pytest.param(
+            {"clientConfig": {"url": "https://x", "caBundle": ""}},
+            lambda w: w.expect_bundle("mutating"),
+            "expected a certificate, saw nothing",
+            id="no authority",
+        ),
+    ],
+)
+def test_an_entry_that_is_called_wrongly_is_noticed(
+    change: Body, ask: Callable[[Webhooks], None], words: str
+) -> None:
+    kube, subject = webhooks()
+    kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(change)))
+    message = seen(lambda: ask(subject))
+    assert words in message
+    assert ACTING in message
+
+
+def test_a_service_without_endpoints_is_noticed() -> None:
+    kube, subject = webhooks()
+    slices = "endpointslices.discovery.k8s.io"
+    kube.change(slices, "istiod-", lambda s: s.update(endpoints=None))
+    assert "Service istio-system/istiod: expected at least one ready" in seen(
+        subject.expect_endpoints
+    )
+
+
+# The init container
+
+
+def of_init(change: Callable[[Body], object]) -> Callable[[Body], None]:
+    def apply(pod: Body) -> None:
+        for container in pod["spec"]["initContainers"]:
+            if container["name"] == "istio-init":
+                change(container)
+
+    return apply
+
+
+def swapped(old: str, new: str) -> Callable[[Body], None]:
+    def change(container: Body) -> None:
+        container["args"] = [new if a == old else a for a in container["args"]]
+
+    return of_init(change)
+
+
+@pytest.mark.parametrize(
+    ("flag", "old", "new"),
+    [
+        ("-p", "15001", "15002"),
+        ("-z", "15006", "15007"),
+        ("-u", "1337", "0"),
+        ("-m", "REDIRECT", "TPROXY"),
+        ("-d", "15090,15021,15020", "15090,15021"),
+    ],
+)
+def test_a_flag_with_another_value_is_noticed_and_only_that(flag: str, old: str, new: str) -> None:
+    kube, subject = init_containers()
+    kube.change("pods", "productpage", swapped(old, new))
+    message = seen(lambda: subject.expect_flag(flag))
+    assert message.startswith("istio-init of productpage-v1-")
+    assert f"expected {flag} {old}" in message
+    assert f"saw {flag} {new} (1 of 6 pods; Istio 1.29.6" in message
+    assert '?(@.name=="istio-init")].args}' in message
+    for other in {"-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d"} - {flag}:
+        subject.expect_flag(other)
+
+
+def test_another_order_and_a_new_flag_are_told_and_not_refused() -> None:
+    kube, subject = init_containers()
+
+    def turn(container: Body) -> None:
+        program, first, value, *rest = container["args"]
+        container["args"] = [program, *rest, first, value, "--brand-new"]
+
+    kube.change("pods", "ratings", of_init(turn))
+    kube.change("pods", "ratings", swapped("15090,15021,15020", "15020,15021,15090"))
+    telling = start_telling()
+    subject.expect_program()
+    subject.expect_flags()
+    assert "an argument that this suite does not know: --brand-new" in telling.notes
+    assert "flags in another order than usual: -z -u -m -i -x -b -d -p" in telling.notes
+
+
+def test_a_usual_pod_draws_no_note() -> None:
+    telling = start_telling()
+    init_containers()[1].expect_program()
+    assert telling.notes == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "change", "words"),
+    [
+        pytest.param(
+            InitContainers.expect_capabilities,
+            lambda c: c["securityContext"].update(capabilities={"add": ["NET_ADMIN"]}),
+            "expected capabilities NET_ADMIN, NET_RAW, saw capabilities NET_ADMIN",
+            id="capability",
+        ),
+        pytest.param(
+            InitContainers.expect_root,
+            lambda c: c["securityContext"].update(runAsUser=1337),
+            "expected user 0, saw user 1337",
+            id="user",
+        ),
+        pytest.param(
+            InitContainers.expect_proxy_image,
+            lambda c: c.update(image="docker.io/istio/proxyv2:1.28.0"),
+            "saw that of its sidecar, docker.io/istio/proxyv2:1.28.0",
+            id="image",
+        ),
+        pytest.param(
+            InitContainers.expect_program,
+            lambda c: c.update(args=["istio-nft", *c["args"][1:]]),
+            "expected istio-iptables, saw istio-nft",
+            id="program",
+        ),
+        pytest.param(
+            InitContainers.expect_one_in_each_pod,
+            lambda c: c.update(name="istio-validation"),
+            "expected exactly one istio-init, saw istio-validation, istio-proxy",
+            id="missing",
+        ),
+    ],
+)
+def test_an_init_container_that_is_otherwise_wrong_is_noticed(
+    ask: Callable[[InitContainers], None], change: Callable[[Body], object], words: str
+) -> None:
+    kube, subject = init_containers()
+    kube.change("pods", "details", of_init(change))
+    assert words in seen(lambda: ask(subject))
+
+
+def test_an_init_container_that_failed_is_noticed() -> None:
+    kube, subject = init_containers()
+
+    def fail(pod: Body) -> None:
+        ended = {"terminated": {"reason": "Error", "exitCode": 255}}
+        pod["status"]["initContainerStatuses"][0]["state"] = ended
+
+    kube.change("pods", "details", fail)
+    assert "expected ended well, saw did not end well" in seen(subject.expect_one_in_each_pod)
+
+
+# The gateway
+
+
+def test_a_gateway_that_is_no_router_is_noticed() -> None:
+    kube, subject = gateway()
+
+    def as_sidecar(pod: Body) -> None:
+        pod["spec"]["containers"][0]["args"][1] = "sidecar"
+
+    kube.change("pods", "istio-ingressgateway", as_sidecar)
+    assert "expected proxyv2 as proxy router, saw proxyv2 as proxy sidecar" in seen(
+        subject.expect_router
+    )
+
+
+def test_a_gateway_without_pods_is_noticed() -> None:
+    kube, subject = gateway()
+    kube.remove("pods", "istio-ingressgateway")
+    assert "expected at least one, saw none living" in seen(subject.expect_router)
+
+
+def test_a_port_without_node_port_is_noticed() -> None:
+    kube, subject = gateway()
+    kube.change(
+        "services", "istio-ingressgateway", lambda s: s["spec"]["ports"][1].pop("nodePort")
+    )
+    assert "without a NodePort: expected none, saw http2 80->8080" in seen(subject.expect_ports)
+    assert "port http2 of Service istio-system/istio-ingressgateway" in seen(subject.address)
+
+
+def test_a_gateway_object_that_selects_nobody_is_noticed() -> None:
+    kube, subject = gateway()
+    kube.change(
+        "gateways.networking.istio.io",
+        "bookinfo",
+        lambda g: g["spec"].update(selector={"istio": "x"}),
+    )
+    assert "selector of Gateway bookinfo-gateway" in seen(subject.expect_gateway_object)
+
+
+def test_a_missing_object_is_noticed() -> None:
+    kube, subject = gateway()
+    kube.remove("virtualservices.networking.istio.io", "bookinfo")
+    assert "expected as applied, saw none" in seen(subject.expect_virtual_service)
+
+
+def test_a_route_that_is_missing_is_noticed() -> None:
+    kube, subject = gateway()
+    kube.change(
+        "virtualservices.networking.istio.io",
+        "bookinfo",
+        lambda v: v["spec"]["http"][0]["match"].pop(2),
+    )
+    expecting, _, saw = seen(subject.expect_virtual_service).partition("saw")
+    assert "exact /login" in expecting
+    assert "exact /login" not in saw
