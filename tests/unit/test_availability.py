@@ -1,0 +1,56 @@
+"""How long something was away is counted from the last good answer to the next one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from fixtures.mesh.availability import Availability, watched
+
+
+@pytest.mark.parametrize(
+    ("asked", "away"),
+    [
+        pytest.param([(0.0, ""), (1.0, ""), (2.0, "")], 0.0, id="never"),
+        pytest.param([(0.0, ""), (1.0, "503"), (2.0, "503"), (3.5, "")], 3.5, id="once"),
+        pytest.param(
+            [(0.0, ""), (1.0, "503"), (2.0, ""), (3.0, "503"), (5.0, "")], 3.0, id="twice"
+        ),
+        pytest.param([(0.0, ""), (1.0, "503"), (4.0, "503")], 4.0, id="until the end"),
+        pytest.param([(0.0, "503"), (1.0, "")], 0.0, id="not there yet"),
+        pytest.param([], 0.0, id="not asked"),
+    ],
+)
+def test_the_longest_absence_is_told(asked: list[tuple[float, str]], away: float) -> None:
+    assert Availability(tuple(asked)).away == away
+
+
+def test_it_is_told_in_words() -> None:
+    assert str(Availability(((0.0, ""), (0.1, "")))) == "never away in 2 requests"
+    bad = Availability(((0.0, ""), (0.5, "503"), (1.0, "503"), (1.5, "")))
+    assert str(bad) == "away for up to 1.5 s; 4 requests, of them 2 x 503"
+
+
+def test_it_is_asked_until_it_is_told_to_stop() -> None:
+    enough = threading.Event()
+    answers = iter(["", "503"])
+
+    def ask() -> str:
+        answer = next(answers, None)
+        if answer is None:
+            enough.set()
+        return answer or ""
+
+    with watched(ask) as watch:
+        assert enough.wait(10)
+        availability = watch.stop()
+    assert len(availability.asked) >= 3
+    assert [trouble for _, trouble in availability.asked[:2]] == ["", "503"]
+
+
+def test_it_stops_where_the_watched_work_fails() -> None:
+    before = threading.active_count()
+    with pytest.raises(RuntimeError), watched(str):
+        raise RuntimeError
+    assert threading.active_count() == before
