@@ -252,3 +252,12 @@ def test_a_companys_proxy_is_not_asked_for_a_server_on_this_machine(
     monkeypatch.setenv("no_proxy", "example.com")
     with connected(tmp_path, {"/version": [{"gitVersion": "v1"}]}) as (kube, _):
         assert kube.raw("/version") == {"gitVersion": "v1"}
+
+
+def test_a_group_that_is_not_served_is_refused_by_name(tmp_path: Path) -> None:
+    document = {"apiVersion": "nope/v1", "kind": "X", "metadata": {"name": "x"}}
+    with (
+        connected(tmp_path, {}) as (kube, _),
+        pytest.raises(Refused, match="no X in nope/v1"),
+    ):
+        kube.apply([document])

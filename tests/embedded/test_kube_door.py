@@ -1,0 +1,61 @@
+"""The suite's door to the API, held against the stand-in: what needs a port of a pod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fixtures.expectations import expected
+from fixtures.kube import Kube, Refused, Unreachable
+from fixtures.mesh.sample import Sample
+from fixtures.providers.base import Access
+from tests.embedded.conftest import ISTIO_VERSION, Standin
+
+
+@pytest.fixture
+def kube(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
+    """A company's environment: none of it may matter to a server on this machine."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    context, kube = standin.ready["context"], standin.ready["kubernetes"]
+    access = Access(standin.kubeconfig, context, None, "rehearsal", "t", ISTIO_VERSION, kube)
+    door = Kube.connect(access)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def productpage(kube: Kube) -> str:
+    kubernetes = kube.raw("/version")["gitVersion"]
+    sample = Sample(kube, expected(ISTIO_VERSION, kubernetes, [kubernetes]))
+    return next(pod.name for pod in sample.pods() if pod.labels["app"] == "productpage")
+
+
+def test_a_port_of_a_pod_is_asked_again_and_again(kube: Kube, productpage: str) -> None:
+    with kube.forward(productpage, "bookinfons", 9080) as port:
+        assert "Simple Bookstore App" in port.get("/productpage").body
+        products = port.get("/api/v1/products", {"user-agent": "a test"})
+        assert products.status == 200
+        assert products.json[0]["title"] == "The Comedy of Errors"
+        assert port.get("/nothing-there").status == 404
+
+
+def test_a_port_that_nobody_listens_on_is_unreachable_in_the_nodes_words(
+    kube: Kube, productpage: str
+) -> None:
+    with (
+        kube.forward(productpage, "bookinfons", 9) as port,
+        pytest.raises(Unreachable, match=rf"port 9 of pod bookinfons/{productpage}.*refused"),
+    ):
+        port.get("/")
+
+
+def test_a_pod_that_is_not_there_is_refused_in_the_servers_words(kube: Kube) -> None:
+    with kube.forward("nobody", "bookinfons", 9080) as port:
+        with pytest.raises(Refused) as caught:
+            port.get("/")
+        assert str(caught.value) == 'pods "nobody" not found'
+        assert caught.value.code == 404
