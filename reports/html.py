@@ -130,7 +130,9 @@ class Page:
         cells.pop()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
+    def pytest_html_results_table_row(
+        self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]
+    ) -> None:
         """Our verdict and our id in pytest's row."""
         cells.pop()
         answer = answer_of(report)

@@ -27,7 +27,8 @@ EXIT_WORDS = {
     12: "a required claim is missing, blocked or examined nothing",
     13: "unsafe target refused",
 }
-
+# With these the walk came to its end.
+ENDED = {0, 1, 12}
 WORTH = "This is a rehearsal: it shows that the suite works, and proves nothing of a cluster."
 
 
@@ -161,9 +162,12 @@ def subject_of(walk: Walk) -> Subject:
 def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
     """Freeze a walk; `reason` says why it is not complete, if it is not."""
     reason = reason or (walk.stopped.reason if walk.stopped else "")
-    unasked = [c for c in walk.claims if c.id not in walk.answers]
+    answered = {answer.claim.id for answer in walk.answers.values() if answer.asked}
+    unasked = [claim for claim in walk.claims if claim.id not in answered]
     if unasked and not reason:
-        reason = f"{len(unasked)} claims were not asked"
+        reason = f"{len(unasked)} of {len(walk.claims)} claims were not asked"
+    if exit_code not in ENDED:
+        reason = reason or EXIT_WORDS.get(exit_code, "")
     stages = tuple(
         StageRun(stage, tuple(answers), walk.prepared.get(stage.name), walk.broken.get(stage.name))
         for stage, answers in walk.stages()

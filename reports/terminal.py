@@ -23,8 +23,10 @@ WORDS: dict[Verdict, tuple[str, Markup]] = {
 CATEGORIES: dict[Verdict, str] = {"not-claimed": "not claimed"}
 
 
-def answer_of(report: pytest.TestReport) -> Answer | None:
+def answer_of(report: pytest.TestReport | pytest.CollectReport) -> Answer | None:
     """The answer that `fixtures.plugins.claims` gave to this report, if it did."""
+    if isinstance(report, pytest.CollectReport):
+        return None
     given = dict(report.user_properties).get("answer")
     return given if isinstance(given, Answer) else None
 
@@ -68,7 +70,7 @@ class Terminal:
         self, report: pytest.TestReport | pytest.CollectReport
     ) -> tuple[str, str, str | tuple[str, Markup]] | None:
         """Our words for verdicts; the short letters are shown as lines by us."""
-        answer = answer_of(report) if isinstance(report, pytest.TestReport) else None
+        answer = answer_of(report)
         if answer is None:
             return None if report.failed else ("", "", "")
         category = CATEGORIES.get(answer.verdict, answer.verdict)
