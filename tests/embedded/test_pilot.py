@@ -48,7 +48,7 @@ def in_a_loop(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, Non
 class Mesh:
     """A cluster of one istiod."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, version: str) -> None:
         self.api = Api()
         self.block = Block.claim()
         self.hooks = Hooks(faults.HOOKS)
@@ -59,7 +59,7 @@ class Mesh:
             block=self.block,
             folder=folder,
             envoy=Path("envoy"),
-            istio_version="1.30.3",
+            istio_version=version,
             kube_version="1.34.4",
             node_name="node",
             hooks=self.hooks,
@@ -78,7 +78,7 @@ class Mesh:
             "status": {"nodeInfo": {"kubeletVersion": "v1.34.4"}},
         }
         await self.api.create("nodes", node)
-        await install(self.api, "1.30.3")
+        await install(self.api, self.cluster.istio_version)
 
     @asynccontextmanager
     async def pilot(self) -> AsyncIterator[Pilot]:
@@ -132,9 +132,9 @@ class Mesh:
 
 
 @asynccontextmanager
-async def meshed(folder: Path) -> AsyncIterator[Mesh]:
+async def meshed(folder: Path, version: str = "1.30.3") -> AsyncIterator[Mesh]:
     """An installed mesh whose istiod does not run yet."""
-    mesh = Mesh(folder)
+    mesh = Mesh(folder, version)
     try:
         await mesh.prepare()
         yield mesh

@@ -1,0 +1,104 @@
+"""Pods of the sample as the stand-in stores them, against those of a real injected sample."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.embedded.test_pilot import Mesh, meshed
+
+Body = dict[str, Any]
+
+_STATE = Path(__file__).parents[3] / "shared" / "recorded" / "states" / "4-injected.json"
+_APPS = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
+_TOKEN = "kube-api-access-"
+
+pytestmark = pytest.mark.skipif(
+    not _STATE.is_file(), reason="recordings are not at hand (../shared)"
+)
+
+
+@cache
+def _state() -> Body:
+    found: Body = json.loads(_STATE.read_text())
+    return found
+
+
+def _one(kind: str, app: str) -> Body:
+    """The only living object of a kind that belongs to one Deployment."""
+    found: Body = next(
+        one
+        for one in _state()[kind]
+        if one["metadata"]["name"].startswith(f"{app}-")
+        and "deletionTimestamp" not in one["metadata"]
+        and (one["kind"] != "Pod" or len(one["spec"].get("initContainers", ())) == 2)
+    )
+    return found
+
+
+def _wished(app: str) -> Body:
+    """The pod that the ReplicaSet asks for."""
+    replicas = _one("apps/v1/replicasets", app)
+    metadata = replicas["spec"]["template"]["metadata"]
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": replicas["metadata"]["name"],
+        "uid": replicas["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "metadata": {
+            "generateName": f"{replicas['metadata']['name']}-",
+            "labels": metadata["labels"],
+            "annotations": metadata.get("annotations", {}),
+            "ownerReferences": [owner],
+        },
+        "spec": replicas["spec"]["template"]["spec"],
+    }
+
+
+@cache
+def _made() -> dict[str, Body]:
+    """What the stand-in makes of all of them."""
+
+    async def walk() -> dict[str, Body]:
+        with tempfile.TemporaryDirectory() as folder:
+            async with meshed(Path(folder), "1.29.6") as mesh, mesh.pilot():
+                await mesh.trusted()
+                return {app: await make(mesh, app) for app in _APPS}
+
+    async def make(mesh: Mesh, app: str) -> Body:
+        wished = _wished(app)
+        if mesh.api.find("namespaces", "bookinfons") is None:
+            space = {"metadata": {"name": "bookinfons", "labels": {"istio-injection": "enabled"}}}
+            await mesh.api.create("namespaces", space)
+        account = wished["spec"]["serviceAccountName"]
+        if mesh.api.find("serviceaccounts", account, "bookinfons") is None:
+            account_ = {"metadata": {"name": account}}
+            await mesh.api.create("serviceaccounts", account_, "bookinfons")
+        return await mesh.api.create("pods", wished, "bookinfons")
+
+    return asyncio.run(walk())
+
+
+def _comparable(pod: Body) -> Body:
+    """The pod without the scheduler's choice and random names."""
+    spec = {key: value for key, value in pod["spec"].items() if key != "nodeName"}
+    token = next(one["name"] for one in spec["volumes"] if one["name"].startswith(_TOKEN))
+    known = ("labels", "annotations", "generateName", "ownerReferences")
+    metadata = {key: pod["metadata"][key] for key in known}
+    whole: Body = json.loads(json.dumps([spec, metadata]).replace(token, _TOKEN))
+    return whole
+
+
+@pytest.mark.parametrize("app", _APPS)
+def test_the_stored_pod_is_that_of_a_real_cluster(app: str) -> None:
+    assert _comparable(_made()[app]) == _comparable(_one("v1/pods", app))
