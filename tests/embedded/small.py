@@ -1,0 +1,188 @@
+"""A cluster in this process: API, controllers and kubelet, without HTTPS and without Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import string
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import pytest
+import yaml
+
+from fixtures.providers.embedded import fresh
+from fixtures.providers.embedded.addresses import Block
+from fixtures.providers.embedded.apiserver.api import Api
+from fixtures.providers.embedded.controllers.deployments import Deployments
+from fixtures.providers.embedded.controllers.endpoints import Endpoints
+from fixtures.providers.embedded.controllers.garbage import GarbageCollector
+from fixtures.providers.embedded.controllers.kubelet import Kubelet
+from fixtures.providers.embedded.controllers.namespaces import Namespaces
+from fixtures.providers.embedded.controllers.replicasets import ReplicaSets
+from fixtures.providers.embedded.workloads.seat import Surroundings
+
+Body = dict[str, Any]
+P = ParamSpec("P")
+
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT.parent / "shared" / "recorded" / "watch"
+NAMESPACE = "sample"
+PATIENCE = 10
+IMAGE = "docker.io/istio/examples-bookinfo-{}:1.20.3"
+
+needs_recordings = pytest.mark.skipif(
+    not RECORDED.is_dir(), reason="../shared/recorded, what a real cluster answered, is not here"
+)
+
+
+def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test that waits."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def within_patience() -> None:
+            async with asyncio.timeout(PATIENCE):
+                await test(*args, **kwargs)
+
+        asyncio.run(within_patience())
+
+    return run
+
+
+class Small:
+    """The cluster, and a user's few gestures."""
+
+    def __init__(self, cluster: Surroundings, kubelet: Kubelet) -> None:
+        self.cluster, self.kubelet, self.api = cluster, kubelet, cluster.api
+
+    async def apply(self, *bodies: Body) -> None:
+        """Make objects in the sample's namespace."""
+        for body in bodies:
+            info = self.api.registry.of_kind(body["apiVersion"], body["kind"])
+            assert info
+            await self.api.create(info.key, body, NAMESPACE)
+
+    async def until(self, true: Callable[[], Any]) -> Any:
+        """Wait until something is true, looking again after each event."""
+        kinds = ("pods", "replicasets.apps", "deployments.apps", "namespaces", "endpoints", "events")
+        with self.api.watch(*kinds, "endpointslices.discovery.k8s.io") as events:
+            while not (found := true()):
+                await events.get()
+        return found
+
+    def pods(self, labels: str = "") -> list[Body]:
+        """The sample's pods."""
+        return self.api.list("pods", NAMESPACE, labels=labels)
+
+    def ready_pods(self, labels: str = "") -> list[Body]:
+        """Those that are ready and not on their way out."""
+        return [
+            pod
+            for pod in self.pods(labels)
+            if any(
+                one["type"] == "Ready" and one["status"] == "True"
+                for one in pod["status"].get("conditions", ())
+            )
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def reason(self, pod: Body) -> str:
+        """Why its first container waits."""
+        found = (self.api.get("pods", pod["metadata"]["name"], NAMESPACE)).get("status", {})
+        statuses = found.get("containerStatuses") or [{"state": {}}]
+        return str(statuses[0]["state"].get("waiting", {}).get("reason", ""))
+
+    def events(self, reason: str) -> list[str]:
+        """What was told in the sample's namespace for a reason."""
+        told = self.api.list("events", NAMESPACE)
+        return [one["message"] for one in told if one["reason"] == reason]
+
+
+@asynccontextmanager
+async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Small]:
+    """A cluster with its node and the sample's namespace."""
+    block = Block.claim()
+    cluster = Surroundings(
+        api=Api(service_network=block.service_network),
+        block=block,
+        folder=folder,
+        envoy=Path("/nonexistent"),
+        istio_version="1.29.6",
+        kube_version="1.34.4",
+        node_name="seatrial-control-plane",
+        termination=termination,
+    )
+    api, kubelet = cluster.api, Kubelet(cluster)
+    await fresh.make(cluster, 6443)
+    parts = (
+        *(Deployments(api), ReplicaSets(api), Endpoints(api), Namespaces(api, "root")),
+        *(GarbageCollector(api), kubelet),
+    )
+    tasks = [asyncio.create_task(one.run()) for one in parts]
+    home = Small(cluster, kubelet)
+    try:
+        await api.create("namespaces", {"metadata": {"name": NAMESPACE}})
+        await home.until(lambda: api.find("serviceaccounts", "default", NAMESPACE))
+        yield home
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        block.close()
+    assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+
+
+class Nameless(Surroundings):
+    """Surroundings without Services: names are looked up in a table."""
+
+    table: dict[str, str] = {}  # noqa: RUF012 - filled by the test that made it
+
+    def resolve(self, host: str, namespace: str) -> str:
+        """The table's address."""
+        if host not in self.table:
+            raise OSError("Name or service not known")
+        return self.table[host]
+
+
+def nameless(cluster: Surroundings, table: dict[str, str]) -> Surroundings:
+    """The same surroundings with a table of names."""
+    made = Nameless(**vars(replace(cluster)))
+    object.__setattr__(made, "table", table)
+    return made
+
+
+def sample() -> list[Body]:
+    """The plain sample's objects, as the suite applies them."""
+    text = (ROOT / "fixtures" / "manifests" / "bookinfo.yaml").read_text("utf-8")
+    filled = string.Template(text).substitute(
+        IMAGE_PREFIX="docker.io/istio/examples-bookinfo-", IMAGE_TAG="1.20.3"
+    )
+    return [one for one in yaml.safe_load_all(filled) if one]
+
+
+def of(app: str) -> list[Body]:
+    """The sample's objects of one service."""
+    return [one for one in sample() if app in one["metadata"]["name"]]
+
+
+def pod(name: str, *containers: Body, **spec: Any) -> Body:
+    """A pod."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": list(containers), **spec},
+    }
+
+
+def recorded(stream: str, prefix: str) -> Iterator[Body]:
+    """What a real cluster's watch told about the objects whose names begin so."""
+    for line in (RECORDED / f"{stream}.jsonl").read_text("utf-8").splitlines():
+        event = json.loads(line)
+        if event["object"]["metadata"]["name"].startswith(prefix):
+            yield event
