@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from fixtures.expectations import expected
 from fixtures.kube import Kube, Refused, Unreachable
 from fixtures.mesh.sample import Sample
 from fixtures.providers.base import Access
-from tests.embedded.conftest import ISTIO_VERSION, Standin
+from tests.embedded.conftest import Standin
 
 
 @pytest.fixture
@@ -20,17 +21,17 @@ def kube(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
         monkeypatch.setenv(name, "/nonexistent")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    context, kube = standin.ready["context"], standin.ready["kubernetes"]
-    access = Access(standin.kubeconfig, context, None, "rehearsal", "t", ISTIO_VERSION, kube)
+    said = [standin.ready[key] for key in ("context", "istio", "kubernetes")]
+    access = Access(standin.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
     door = Kube.connect(access)
     yield door
     door.close()
 
 
 @pytest.fixture
-def productpage(kube: Kube) -> str:
-    kubernetes = kube.raw("/version")["gitVersion"]
-    sample = Sample(kube, expected(ISTIO_VERSION, kubernetes, [kubernetes]))
+def productpage(kube: Kube, standin: Standin) -> str:
+    kubernetes = standin.ready["kubernetes"]
+    sample = Sample(kube, expected(standin.ready["istio"], kubernetes, [kubernetes]))
     return next(pod.name for pod in sample.pods() if pod.labels["app"] == "productpage")
 
 
@@ -59,3 +60,14 @@ def test_a_pod_that_is_not_there_is_refused_in_the_servers_words(kube: Kube) -> 
             port.get("/")
         assert str(caught.value) == 'pods "nobody" not found'
         assert caught.value.code == 404
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_port_may_be_left_before_it_has_said_everything(kube: Kube, productpage: str) -> None:
+    with kube.forward(productpage, "bookinfons", 9080) as port, port.connect() as end:
+        end.sendall(b"GET /productpage HTTP/1.0\r\n\r\n")
+        assert end.recv(4) == b"HTTP"
+    for thread in threading.enumerate():
+        if thread.name.startswith("Kubernetes port forward"):
+            thread.join(10)
+            assert not thread.is_alive()
