@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ISTIO_VERSION = "1.29.6"
+# What the recorded cluster was.
+VERSIONS = ("--istio-version", "1.29.6", "--kube-version", "1.34.4")
 PATIENCE = 60
 
 
@@ -61,6 +62,5 @@ def started(home: Path, *options: str) -> Iterator[Standin]:
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
     """The walk up to the gateway, done: Istio, the injected sample and its routes."""
     home = tmp_path_factory.mktemp("standin")
-    options = ("--istio-version", ISTIO_VERSION, "--state", "gateway")
-    with started(home, *options) as cluster:
+    with started(home, *VERSIONS, "--state", "gateway") as cluster:
         yield cluster
