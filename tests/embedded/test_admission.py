@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fixtures.providers.embedded.apiserver.admission import Webhooks
+from fixtures.providers.embedded.apiserver.admission import HOOKS, OFF, Webhooks
 from fixtures.providers.embedded.apiserver.api import Api, StatusError
+from fixtures.providers.embedded.hooks import Hooks
 from fixtures.providers.embedded.istio.authority import Authority
 
 Body = dict[str, Any]
@@ -34,6 +35,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.api = Api()
+        self.hooks = Hooks(HOOKS)
         self.questions: list[Body] = []
         self.answer: Body = {"allowed": True}
         self.status = 200
@@ -103,7 +105,7 @@ class Asked:
 @asynccontextmanager
 async def _asked(folder: Path) -> AsyncIterator[Asked]:
     asked = Asked()
-    webhooks = Webhooks(asked.api)
+    webhooks = Webhooks(asked.api, asked.hooks)
     asked.api.admission = webhooks
     runner = await asked.serve(folder)
     try:
@@ -275,5 +277,17 @@ def test_the_configurations_themselves_are_never_asked_about(tmp_path: Path) -> 
         name = f"validatingwebhookconfigurations.{_GROUP}"
         await asked.api.patch(name, "hooks", None, {"metadata": {"labels": {"a": "b"}}})
         assert asked.questions == []
+
+    _walk(tmp_path, story)
+
+
+def test_mutating_webhooks_can_be_turned_off(tmp_path: Path) -> None:
+    async def story(asked: Asked) -> None:
+        await asked.register("mutating")
+        asked.hooks.set(OFF)
+        await asked.write(dry_run=True)
+        asked.hooks.clear(OFF)
+        await asked.write()
+        assert len(asked.questions) == 1
 
     _walk(tmp_path, story)

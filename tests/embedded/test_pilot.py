@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from fixtures.providers.embedded.addresses import Block
-from fixtures.providers.embedded.apiserver.admission import Webhooks
+from fixtures.providers.embedded.apiserver.admission import HOOKS, Webhooks
 from fixtures.providers.embedded.apiserver.api import Api, StatusError
 from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.hooks import Hooks
@@ -51,8 +51,8 @@ class Mesh:
     def __init__(self, folder: Path, version: str) -> None:
         self.api = Api()
         self.block = Block.claim()
-        self.hooks = Hooks(faults.HOOKS)
-        self.webhooks = Webhooks(self.api)
+        self.hooks = Hooks(faults.HOOKS | HOOKS)
+        self.webhooks = Webhooks(self.api, self.hooks)
         self.api.admission = self.webhooks
         self.cluster = Surroundings(
             api=self.api,
