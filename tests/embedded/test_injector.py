@@ -155,6 +155,7 @@ def test_a_metrics_port_that_cannot_be_scraped_is_refused_from_1_31_on(port: str
         (f"{_TRAFFIC}/includeInboundPorts", "80,x", "failed parsing port 'x'"),
         (f"{_TRAFFIC}/excludeInboundPorts", "70000", "value out of range"),
         (f"{_TRAFFIC}/includeOutboundIPRanges", "10.0.0.0", "no '/'"),
+        ("proxy.istio.io/config", "a: b: c", "failed to convert to apply proxy config"),
     ],
 )
 def test_an_annotation_that_cannot_be_used_is_refused(name: str, value: str, told: str) -> None:
