@@ -192,7 +192,7 @@ def test_each_hook_spoils_what_its_name_says() -> None:
 
 
 def test_an_unknown_release_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownRelease, match=r"no Istio 9\.9\.9; it has 1\.29\.6, 1\.30\.3"):
+    with pytest.raises(UnknownRelease, match=r"Istio 9\.9\.9, only as 1\.29\.6, 1\.30\.3"):
         release("9.9.9")
     assert [release(one).version for one in KNOWN] == list(KNOWN)
 
