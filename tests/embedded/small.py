@@ -69,7 +69,14 @@ class Small:
 
     async def until(self, true: Callable[[], Any]) -> Any:
         """Wait until something is true, looking again after each event."""
-        kinds = ("pods", "replicasets.apps", "deployments.apps", "namespaces", "endpoints", "events")
+        kinds = (
+            "pods",
+            "replicasets.apps",
+            "deployments.apps",
+            "namespaces",
+            "endpoints",
+            "events",
+        )
         with self.api.watch(*kinds, "endpointslices.discovery.k8s.io") as events:
             while not (found := true()):
                 await events.get()

@@ -1,10 +1,11 @@
-"""Controllers over a real API in memory: the same states in the same order as on a real cluster."""
+"""Controllers over a real API in memory: the same states in the same order as on a real one."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ async def test_a_first_roll_out_goes_through_the_states_of_a_real_one(
             await home.until(lambda: len(home.ready_pods("app=details")) == 1)
             await home.until(lambda: addresses(home, "details"))
             ours = distinct(map(shape, await told(events, "details")))
-    # A slice is told of a pod as soon as it has an address, ready or not; the recorded one came ready.
+    # A slice is told of a pod as soon as it has an address, ready or not; the recorded one came
+    # ready.
     ours = [one for one in ours if one != unready]
     assert ours == real
 
@@ -204,11 +206,14 @@ async def test_scaling_makes_and_removes_pods(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
         await home.apply(*of("details"))
         for size in (3, 1, 0):
-            await home.api.patch(
-                DEPLOYMENTS, "details-v1", NAMESPACE, {"spec": {"replicas": size}}
-            )
-            await home.until(lambda size=size: len(home.pods()) == size == len(home.ready_pods()))
+            wish: Body = {"spec": {"replicas": size}}
+            await home.api.patch(DEPLOYMENTS, "details-v1", NAMESPACE, wish)
+            await home.until(functools.partial(has_pods, home, size))
         assert "Scaled down replica set" in home.events("ScalingReplicaSet")[-1]
+
+
+def has_pods(home: Small, count: int) -> bool:
+    return len(home.pods()) == count == len(home.ready_pods())
 
 
 class Refusing:
@@ -292,7 +297,6 @@ async def test_the_same_manifest_applied_again_has_the_same_hash(tmp_path: Path)
     async with small(tmp_path) as home:
         names = []
         for _ in range(2):
-            *_, deployment = of("details")
             await home.apply(*of("details")[1:])
             await rolled_out(home, "details-v1")
             names += [one["metadata"]["name"] for one in home.api.list(SETS, NAMESPACE)]
@@ -317,16 +321,12 @@ async def test_a_namespace_is_emptied_before_it_goes(tmp_path: Path) -> None:
 @in_a_loop
 async def test_a_namespace_gets_its_root_certificate_back(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
-        find: Callable[[], Any] = functools_find(home)
+        find = functools.partial(home.api.find, "configmaps", "kube-root-ca.crt", NAMESPACE)
         await home.until(find)
         with home.api.watch("configmaps") as events:
             await home.api.delete("configmaps", "kube-root-ca.crt", NAMESPACE)
             while not find():
                 await events.get()
-
-
-def functools_find(home: Small) -> Callable[[], Any]:
-    return lambda: home.api.find("configmaps", "kube-root-ca.crt", NAMESPACE)
 
 
 def test_two_clusters_have_two_blocks() -> None:
