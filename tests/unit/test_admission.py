@@ -1,0 +1,122 @@
+"""What the API server makes of new objects is judged by its own words and by what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures import waiting
+from fixtures.claims import Unmet, start_telling
+from fixtures.expectations import expected
+from fixtures.kube import Body, Refused
+from fixtures.mesh.admission import Admission
+
+UNREACHABLE = 'failed calling webhook "namespace.sidecar-injector.istio.io": connection refused'
+DENIED = (
+    'admission webhook "validation.istio.io" denied the request: configuration is invalid: '
+    "weight -5 < 0"
+)
+
+
+class Server:
+    """An API server with an injector and a validator, each of which may be told to misbehave."""
+
+    def __init__(self) -> None:
+        self.kinds = SimpleNamespace(served=lambda _: ["v1", "v1beta1"])
+        self.refuses: dict[str, str] = {}
+        self.words = DENIED
+        self.place = "native"
+        self.validates = True
+
+    def create(self, kind: str, body: Body, namespace: str, *, dry_run: bool) -> Body:
+        assert dry_run, "nothing may really be made"
+        plural = kind.partition(".")[0]
+        if plural in self.refuses:
+            raise Refused(500, reason="InternalError", message=self.refuses[plural])
+        if plural == "pods":
+            return self.injected(body, namespace)
+        weight = body["spec"]["http"][0]["route"][0]["weight"]
+        if self.validates and weight < 0:
+            raise Refused(400, message=self.words)
+        return body
+
+    def injected(self, body: Body, namespace: str) -> Body:
+        proxy = {"name": "istio-proxy", "image": "proxyv2"}
+        spec = dict(body["spec"])
+        if self.place == "native":
+            spec["initContainers"] = [proxy | {"restartPolicy": "Always"}]
+        elif self.place == "classic":
+            spec["containers"] = [*spec["containers"], proxy]
+        return {**body, "metadata": {**body["metadata"], "namespace": namespace}, "spec": spec}
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_patience", 0.001)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def admission(server: Server) -> Admission:
+    kube: Any = server  # a duck
+    return Admission(kube, expected("1.31.0", "v1.35.0", ["v1.35.0"]), "shop")
+
+
+def seen(ask: Callable[[], object]) -> str:
+    with pytest.raises(Unmet) as caught:
+        ask()
+    return str(caught.value)
+
+
+def test_a_good_server_holds(admission: Admission) -> None:
+    telling = start_telling()
+    admission.expect_injected()
+    admission.expect_refusal()
+    assert telling.notes == [f"the validator said: {DENIED}"]
+    assert telling.examined == 2
+
+
+def test_a_pod_that_comes_back_bare_is_noticed(admission: Admission, server: Server) -> None:
+    server.place = "none"
+    assert "expected one container istio-proxy, saw none among probe" in seen(
+        admission.expect_injected
+    )
+
+
+def test_a_sidecar_in_the_wrong_place_is_noticed(admission: Admission, server: Server) -> None:
+    server.place = "classic"
+    assert "expected native, saw classic" in seen(admission.expect_injected)
+
+
+def test_a_refused_pod_is_told_in_the_servers_words(admission: Admission, server: Server) -> None:
+    server.refuses["pods"] = UNREACHABLE
+    assert f"saw refused with 500: {UNREACHABLE}" in seen(admission.expect_injected)
+
+
+def test_an_invalid_object_that_is_accepted_is_noticed(
+    admission: Admission, server: Server
+) -> None:
+    server.validates = False
+    assert "expected refused by the validator: weight -5 < 0, saw accepted" in seen(
+        admission.expect_refusal
+    )
+
+
+def test_a_refusal_in_other_words_is_no_validation(admission: Admission, server: Server) -> None:
+    server.words = "denied by some policy"
+    assert "refused with other words: denied by some policy" in seen(admission.expect_refusal)
+
+
+def test_a_server_that_refuses_everything_proves_nothing(
+    admission: Admission, server: Server
+) -> None:
+    server.refuses["virtualservices"] = 'failed calling webhook "validation.istio.io"'
+    message = seen(admission.expect_refusal)
+    assert message.startswith("dry run of a valid VirtualService in namespace shop")
