@@ -262,7 +262,7 @@ async def test_a_broken_injector_lets_no_pod_be_made(tmp_path: Path, hook: str, 
         assert _names(await mesh.pod())
 
 
-@pytest.mark.parametrize("hook", ["init-args-wrong", "sidecar-image-wrong", faults.SKIPS])
+@pytest.mark.parametrize("hook", ["init-user-wrong", "sidecar-image-wrong", faults.SKIPS])
 @in_a_loop
 async def test_a_hook_spoils_the_pod(tmp_path: Path, hook: str) -> None:
     async with meshed(tmp_path) as mesh, mesh.pilot():
