@@ -30,11 +30,11 @@ class Standin:
 def started(home: Path, *options: str) -> Iterator[Standin]:
     """Run a stand-in until the block ends."""
     kubeconfig, errors = home / "kubeconfig", home / "stderr"
-    command = [sys.executable, "-m", "fixtures.providers.embedded", "--kubeconfig", str(kubeconfig)]
+    command = [sys.executable, "-m", "fixtures.providers.embedded"]
     with (
         errors.open("wb") as stderr,
         subprocess.Popen(
-            [*command, *options],
+            [*command, "--kubeconfig", str(kubeconfig), *options],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

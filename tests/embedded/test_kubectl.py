@@ -31,7 +31,7 @@ _TAKEN_OUT = [
     (r"\b(?:10|127|172)\.\d+\.\d+\.\d+\b", "IP"),
     (r"-[0-9a-f]{8,10}-[a-z0-9]{5}\b", "-POD"),
     (r"(?<=-|=)(?=[0-9a-f]*\d)[0-9a-f]{8,10}\b", "HASH"),
-    (r"\b(details|productpage|ratings|reviews|kube-api-access)-[a-z0-9]{5}(?=\s)", r"\1-X"),
+    (r"\b(details|productpage|ratings|reviews|kube-api-access)-[a-z0-9]{5}(?=[\s:])", r"\1-X"),
     (r"(?<![\w.-])(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(?<=[dhms])(?![\w.-])", "AGE"),
     (r":3\d{4}/", ":NODEPORT/"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z|\w{3}, \d\d \w{3} \d{4} [\d:]+ \+0000", "TIME"),
@@ -220,7 +220,8 @@ def test_what_the_walk_lists(kubectl: Kubectl, line: str) -> None:
 COMPARED = [
     *("01-cluster-info", "02-cm", "02-get-crd", "02-get-svc", "02-get-webhooks", "02-leases"),
     *("03-get-deploy-wide", "03-get-ep", "03-get-eps", "03-get-rs", "03-get-sa", "03-get-svc"),
-    *("03-describe-svc", "04-get-ns-L", "07-describe-vs", "07-get-gw-vs"),
+    *("03-describe-deploy", "03-describe-svc", "04-describe-pod", "04-get-ns-L"),
+    *("07-describe-vs", "07-get-gw-vs"),
 ]
 
 
@@ -231,7 +232,7 @@ def test_what_a_real_cluster_printed(kubectl: Kubectl, name: str) -> None:
     asked, _, rest = recorded.partition("\n")
     out = rest.partition("# --- stdout\n")[2].partition("# --- stderr")[0]
     line = asked.removeprefix("$ kubectl ")
-    assert sorted(normal(kubectl(line)).splitlines()) == sorted(normal(out).splitlines())
+    assert normal(kubectl(line)) == normal(out)
 
 
 def test_the_versions_of_both_ends(kubectl: Kubectl) -> None:
@@ -302,6 +303,7 @@ def test_describe_deployment(kubectl: Kubectl) -> None:
     in_order(
         kubectl("-n bookinfons describe deploy productpage-v1"),
         "Name: productpage-v1",
+        "Annotations: deployment.kubernetes.io/revision: 1",
         "Selector: app=productpage,version=v1",
         "Replicas: 1 desired | 1 updated | 1 total | 1 available | 0 unavailable",
         "StrategyType: RollingUpdate",
@@ -333,13 +335,6 @@ def test_logs_of_a_deployment_and_a_container_nobody_has(kubectl: Kubectl) -> No
     said = kubectl.ask("-n bookinfons logs deploy/details-v1 -c nobody")
     assert said.code == 1
     assert normal(said.err) == "error: container nobody is not valid for pod details-v1-POD"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_the_page_through_port_forward(kubectl: Kubectl) -> None:
@@ -449,14 +444,18 @@ def test_labels_come_and_go(kubectl: Kubectl, trial: str) -> None:
 
 
 def test_a_watch_shows_a_pod_come_up(kubectl: Kubectl, trial: str) -> None:
-    with kubectl.running(f"{trial} get pods -w") as process:
-        kubectl(f"{trial} apply -f -", APP)
+    kubectl(f"{trial} apply -f -", APP)
+    kubectl(f"{trial} rollout status deploy/app")
+    with kubectl.running(f"{trial} get pods -w --request-timeout=60s") as process:
         assert process.stdout
         assert normal(process.stdout.readline()) == "NAME READY STATUS RESTARTS AGE"
+        first = process.stdout.readline().split()[0]  # listed: from here on, changes are shown
+        kubectl(f"{trial} scale deploy/app --replicas=2")
         words: list[str] = []
-        while not words or words[-1] != "1/1 Running":
-            ready, word = normal(process.stdout.readline()).split()[1:3]
-            words.append(f"{ready} {word}")
+        while "1/1 Running" not in words:
+            name, ready, word = process.stdout.readline().split()[:3]
+            if name != first:
+                words.append(f"{ready} {word}")
     assert words[0] == "0/1 Pending"
     assert "0/1 ContainerCreating" in words
 

@@ -205,6 +205,21 @@ def test_two_connections_side_by_side_and_a_half_close() -> None:
     play_spdy(scene)
 
 
+def test_more_than_a_window_of_spdy_goes_both_ways() -> None:
+    async def scene(kubectl: Kubectl) -> None:
+        await kubectl.connect(1, 80)
+        sent, heard = b"x" * 1_000_000, b""
+        for at in range(0, len(sent), 32_768):
+            await kubectl.socket.send_bytes(kubectl.data(3, sent[at : at + 32_768]))
+        while len(heard) < len(sent):
+            number, body, _ = await kubectl.frame()
+            assert number == 3
+            heard += body
+        assert heard == sent.upper()
+
+    play_spdy(scene)
+
+
 def test_a_refused_port_is_told_on_the_error_stream() -> None:
     async def scene(kubectl: Kubectl) -> None:
         await kubectl.connect(1, 81)
