@@ -14,7 +14,7 @@ def test_the_namespace_carries_no_injection_label(plain_sample: Sample) -> None:
 
 
 @claim(
-    "One living, ready pod runs for each of the sample's six workloads.",
+    "One living, ready pod runs for each of the sample's six workloads, on its first run.",
     source="samples/bookinfo/platform/kube/bookinfo.yaml",
     hint="Look at the events of the namespace: images, quota, scheduling.",
     gate=True,
@@ -60,9 +60,9 @@ def test_each_service_has_its_endpoints(plain_sample: Sample) -> None:
 
 
 @claim(
-    "The endpoints of each Service are the addresses of its living pods.",
+    "The endpoints of each Service are the addresses of its ready pods.",
     source="Kubernetes, EndpointSlices",
-    hint="An endpoint that is no living pod's was left behind, or belongs to somebody else.",
+    hint="An endpoint that is no ready pod's was left behind, or belongs to somebody else.",
 )
 def test_the_endpoints_are_the_living_pods(plain_sample: Sample) -> None:
     plain_sample.expect_endpoints_are_pods()

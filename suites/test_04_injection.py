@@ -34,7 +34,7 @@ def test_the_sidecar_stands_where_it_belongs(injected_sample: InjectedSample) ->
 
 
 @claim(
-    "One living, ready pod runs for each workload, and every sidecar is ready.",
+    "One ready pod runs for each workload, on its first run, and every sidecar is ready.",
     source="Istio, sidecar's readiness probe /healthz/ready on 15021",
     hint="A sidecar is ready when istiod has sent it its configuration: look at its log.",
     gate=True,

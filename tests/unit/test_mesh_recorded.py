@@ -193,6 +193,16 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_kubelets_words() 
     assert "ratings: ImagePullBackOff: Back-off pulling image x" in str(error)
 
 
+def test_a_pod_between_two_crashes_is_noticed() -> None:
+    kube, subject = plain()
+    kube.change(
+        "pods", "ratings", lambda p: p["status"]["containerStatuses"][0].update(restartCount=2)
+    )
+    assert "expected none was started again, saw ratings 2 times" in str(
+        seen(subject.expect_running)
+    )
+
+
 def test_a_port_that_leads_elsewhere_is_noticed() -> None:
     kube, subject = plane()
 
