@@ -22,7 +22,7 @@ EXIT_WORDS = {
     3: "internal error",
     4: "bad input",
     5: "nothing was selected",
-    10: "the cluster could not be provided",
+    10: "the cluster could not be provided, or was lost",
     11: "this host is not fit",
     12: "a required claim is missing, blocked or examined nothing",
     13: "unsafe target refused",
@@ -128,7 +128,7 @@ class Run:
         over = f"Istio {self.subject.istio} on Kubernetes {self.subject.kubernetes}"
         if not self.complete:
             reason = self.reason.rstrip(".")
-            return f"INCOMPLETE: {reason}. What follows says nothing about {over}."
+            return f"INCOMPLETE: {reason}. This says nothing about {over}."
         asked = len(self.answers) - self.counts["not-claimed"]
         if self.good:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.plugins.verdicts import first_line
 from fixtures.walk import Walk, is_walk, walk_of
 from reports.data import as_json
 from reports.html import Page, page
@@ -75,8 +76,9 @@ class Recorder:
         """Write the report when everything is taken down, and say the contract's exit code."""
         try:
             yield
-        finally:
-            session.exitstatus = self.finish(int(session.exitstatus))
+        except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001  # the report must be written
+            self.walk.notes.append(f"Not everything was taken down in order: {first_line(e)}")
+        session.exitstatus = self.finish(int(session.exitstatus))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:

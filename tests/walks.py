@@ -98,7 +98,7 @@ class Walks:
         """Lay down a project whose cluster is only said to be there."""
         self.pytester.makeini(INI.format(root=ROOT))
         self.pytester.makeconftest(CONFTEST.format(evidence=evidence) + HEAD + world)
-        self.pytester.mkdir("suites")
+        (self.pytester.path / "suites").mkdir(exist_ok=True)
         return self
 
     def claims(self, module: str, source: str) -> None:

@@ -1,0 +1,105 @@
+"""What cannot be is said in one line, with the contract's exit code, and an INCOMPLETE report."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from fixtures.faults import CATALOGUE
+from tests.walks import Walks
+
+pytest_plugins = ["pytester"]
+
+FAULT = next(iter(CATALOGUE), "")
+BAD = [
+    pytest.param(
+        ("--provider", "minikube"), 4, "minikube: unknown; there are auto", id="provider"
+    ),
+    pytest.param(
+        ("--profile", "full"), 4, "--profile full: unknown; there are smoke", id="profile"
+    ),
+    pytest.param(("--profile", "readonly"), 4, "this version cannot do that yet", id="readonly"),
+    pytest.param(("--istio-version", "1.2"), 4, "1.2: unknown; there are 1.31.0", id="Istio"),
+    pytest.param(("--istio-version", "1.3"), 4, "1.3: unknown", id="half a minor version"),
+    pytest.param(
+        ("--kube-version", "1.20"), 4, "1.31.0 supports Kubernetes 1.32 to 1.36", id="Kubernetes"
+    ),
+    pytest.param(("--kube-version", "new"), 4, "--kube-version new: Istio", id="no version"),
+    pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
+    pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
+    pytest.param(("--inject-fault", "bad-luck"), 4, "unknown; see --list-faults", id="fault"),
+    pytest.param(
+        ("--inject-fault", FAULT, "--provider", "existing"),
+        13,
+        "only the embedded cluster is broken on purpose, never --provider existing",
+        id="a fault for a real cluster",
+    ),
+    pytest.param(("--provider", "kind"), 11, "no such provider yet; use embedded", id="kind"),
+    pytest.param(("--provider", "existing"), 11, "no such provider yet", id="existing"),
+    pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "words"), BAD)
+def test_bad_input_is_one_line_and_an_incomplete_report(
+    walks: Walks, options: tuple[str, ...], code: int, words: str
+) -> None:
+    if "" in options:
+        pytest.skip("the catalogue of faults is empty")
+    ended = walks.walk(*options)
+    [line] = [
+        line for line in ended.output.splitlines() if words in line and "report" not in line
+    ][:1]
+    assert line
+    assert "Traceback" not in ended.output
+    assert "PROVIDED" not in ended.output
+    assert ended.code == ended.report["exit_code"] == code
+    assert ended.report["complete"] is False
+    assert "INCOMPLETE" in (ended.folder / "report.html").read_text()
+    assert "INCOMPLETE" in (ended.folder / "summary.md").read_text()
+    assert int(ET.parse(ended.folder / "junit.xml").getroot().get("errors", "0")) > 0
+
+
+def test_bad_input_takes_the_place_of_an_older_good_report(walks: Walks) -> None:
+    assert walks.walk().report["complete"] is True
+    assert walks.walk("--provider", "minikube").report["complete"] is False
+
+
+def test_a_reports_folder_that_cannot_be_written_is_named(walks: Walks, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = walks.walk("--reports-dir", str(tmp_path / "file" / "below"))
+    assert ended.code == 4
+    assert f"--reports-dir {tmp_path}/file/below: cannot be written" in ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_xdist_is_refused(walks: Walks) -> None:
+    pytest.importorskip("xdist")
+    ended = walks.walk("-n", "2")
+    assert (ended.code, ended.report["complete"]) == (4, False)
+
+
+def test_half_a_version_takes_the_newest_of_that_minor(walks: Walks) -> None:
+    assert walks.walk("--istio-version", "1.30").report["subject"]["istio"] == "1.30.3"
+
+
+def test_auto_says_what_it_takes_and_why(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    ended = walks.walk("--provider", "auto")
+    assert "PROVIDER embedded was chosen by auto: no container engine answers" in ended.output
+    assert ended.report["subject"]["provider"] == "embedded"
+    assert ended.code == 0
+
+
+def test_claims_are_listed_without_a_cluster_or_a_report(walks: Walks) -> None:
+    ended = walks.walk("--list-claims")
+    assert "cluster/a  (core)" in ended.output
+    assert "PROVIDED" not in ended.output
+    assert ended.code == 0
+    assert not ended.folder.exists()
+
+
+def test_faults_are_listed(walks: Walks) -> None:
+    ended = walks.walk("--list-faults")
+    assert ended.code == 0
+    assert all(name in ended.output for name in CATALOGUE)

@@ -1,0 +1,277 @@
+"""However a walk is ended, nothing is left running and its report says INCOMPLETE."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.claims import Unmet
+from fixtures.deadlines import patience
+from fixtures.waiting import eventually
+from tests.walks import Walks
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+ENDS = patience("what was started is there, or has ended", 20)
+
+
+@dataclass
+class Started:
+    """A command with all processes that come of it, known by a mark in their environment."""
+
+    process: subprocess.Popen[str]
+    mark: str
+    folder: Path
+    lines: list[str] = field(default_factory=list)
+
+    def read_until(self, words: str) -> None:
+        """Read its output up to a line with these words."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if words in line:
+                return
+        pytest.fail(f"never said {words!r}:\n{''.join(self.lines)}")
+
+    def rest(self) -> str:
+        """Its output to the end."""
+        assert self.process.stdout
+        return "".join(self.lines) + self.process.stdout.read()
+
+    @property
+    def alive(self) -> dict[int, str]:
+        """Processes that carry the mark: their ids and commands."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if self.mark.encode() in (folder / "environ").read_bytes():
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    if command:
+                        found[int(folder.name)] = command.decode(errors="replace")
+            except (OSError, ValueError):
+                continue
+        return found
+
+    def one(self, words: str) -> int:
+        """Wait for a process whose command holds these words."""
+
+        def found() -> int:
+            for pid, command in self.alive.items():
+                if words in command:
+                    return pid
+            raise Unmet(words, expected="a process", seen=self.alive)
+
+        return eventually(found, within=ENDS)
+
+    def ended(self) -> dict[str, Any]:
+        """Wait until nothing is left; returns the report."""
+
+        def nothing_left() -> None:
+            alive = self.alive
+            if alive:
+                raise Unmet("processes", expected="none", seen=alive)
+
+        eventually(nothing_left, within=ENDS)
+        report: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
+        return report
+
+
+@contextmanager
+def started(command: list[str], cwd: Path, folder: Path) -> Iterator[Started]:
+    """Start a command in a process group of its own, as a terminal does."""
+    mark = f"SEATRIAL_TEST_MARK={uuid.uuid4()}"
+    name, _, value = mark.partition("=")
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, name: value, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
+        process_group=0,
+    ) as process:
+        begun = Started(process, mark, folder)
+        try:
+            yield begun
+        finally:
+            for pid in begun.alive:
+                os.kill(pid, signal.SIGKILL)
+
+
+TOX = [sys.executable, "-m", "tox", "run", "-q", "-c", str(ROOT / "tox.ini"), "-e", "smoke"]
+
+
+def through_tox(work: Path) -> list[str]:
+    """The smoke environment of our tox.ini, with this interpreter's packages."""
+    command = f"{sys.executable} -m pytest suites --profile smoke {{posargs}}"
+    return [
+        *TOX,
+        *("--workdir", str(work / "tox")),
+        *("-x", "testenv.dependency_groups="),
+        *("-x", "testenv:smoke.allowlist_externals=*"),
+        *("-x", f"testenv:smoke.commands={command}"),
+        *("--", "--provider", "embedded", "--reports-dir", str(work / "out")),
+    ]
+
+
+def interrupt_as_a_terminal_does(run: Started) -> None:
+    os.killpg(run.process.pid, signal.SIGINT)
+
+
+def terminate(run: Started) -> None:
+    run.process.send_signal(signal.SIGTERM)
+
+
+def kill(run: Started) -> None:
+    run.process.kill()
+
+
+@pytest.mark.parametrize("end", [interrupt_as_a_terminal_does, terminate, kill])
+def test_ending_tox_ends_everything(tmp_path: Path, end: Any) -> None:
+    pytest.importorskip("tox")
+    pytest.importorskip("envoy")
+    with started(through_tox(tmp_path), ROOT, tmp_path / "out") as run:
+        run.one("envoy")  # tox holds lines back where there is no terminal
+        end(run)
+        report = run.ended()
+    assert report["complete"] is False
+    assert report["exit_code"] == 2
+    assert report["reason"].startswith("stopped ")
+    assert "INCOMPLETE" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_cluster_that_dies_ends_the_walk_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("envoy")
+    command = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded"]
+    command += ["--reports-dir", str(tmp_path)]
+    with started(command, ROOT, tmp_path) as run:
+        run.read_until("passed")
+        os.kill(run.one("fixtures.providers.embedded"), signal.SIGKILL)
+        output = run.rest()
+        assert run.process.wait() == 10
+        report = run.ended()
+    assert "the embedded cluster ended by signal 9 in mid-walk" in report["reason"]
+    assert (report["complete"], report["exit_code"]) == (False, 10)
+    assert "Traceback" not in output
+
+
+SLOW = """
+from fixtures.waiting import pause
+
+@pytest.fixture(scope="session")
+def plain_sample(cluster):
+    print("PREPARING", flush=True)
+    pause(30 if {where!r} == "preparing" else 0)
+    yield "sample"
+    print("TAKING DOWN", flush=True)
+    pause({takes} if {where!r} == "taking down" else 0)
+    print("UNDONE", flush=True)
+"""
+SLOW_CLAIM = """
+from fixtures.waiting import pause
+@so()
+def test_a(plain_sample):
+    examined_one(1)
+    print("ASKING", flush=True)
+    pause(30 if {where!r} == "asking" else 0)
+"""
+
+
+@contextmanager
+def slow_walk(walks: Walks, where: str, takes: float = 1) -> Iterator[Started]:
+    """A walk that takes its time at one place."""
+    walks.begin(world=SLOW.format(where=where, takes=takes))
+    (walks.pytester.path / "suites" / "test_01_cluster.py").unlink()
+    walks.claims("03_sample", SLOW_CLAIM.format(where=where))
+    command = [sys.executable, "-m", "pytest", "suites", "-s", "--provider", "embedded"]
+    with started(command, walks.pytester.path, walks.folder) as run:
+        yield run
+
+
+@pytest.mark.parametrize(
+    ("number", "where", "words"),
+    [
+        (signal.SIGTERM, "preparing", "PREPARING"),
+        (signal.SIGTERM, "asking", "ASKING"),
+        (signal.SIGINT, "asking", "ASKING"),
+        (signal.SIGHUP, "asking", "ASKING"),
+    ],
+)
+def test_a_signal_takes_down_what_was_made(
+    walks: Walks, number: signal.Signals, where: str, words: str
+) -> None:
+    with slow_walk(walks, where) as run:
+        run.read_until(words)
+        run.process.send_signal(number)
+        output = run.rest()
+        assert run.process.wait() == 2
+        report = run.ended()
+    names = {"SIGINT": "Ctrl-C"}
+    assert report["reason"] == f"stopped by {names.get(number.name, number.name)}"
+    assert "TAKEN DOWN" in output
+    assert where == "preparing" or "UNDONE" in output
+    assert "Traceback" not in output
+
+
+def test_ctrl_c_twice_at_once_is_ctrl_c(walks: Walks) -> None:
+    with slow_walk(walks, "asking") as run:
+        run.read_until("ASKING")
+        run.process.send_signal(signal.SIGINT)
+        run.process.send_signal(signal.SIGINT)
+        assert "UNDONE" in run.rest()
+        assert run.ended()["reason"] == "stopped by Ctrl-C"
+
+
+def test_a_signal_while_things_are_taken_down_lets_that_finish(walks: Walks) -> None:
+    with slow_walk(walks, "taking down", takes=0.5) as run:
+        run.read_until("TAKING DOWN")
+        run.process.send_signal(signal.SIGTERM)
+        assert "UNDONE" in run.rest()
+        assert run.process.wait() == 2
+        assert run.ended()["complete"] is False
+
+
+def test_a_later_ctrl_c_cuts_taking_down_short(walks: Walks) -> None:
+    with slow_walk(walks, "taking down", takes=30) as run:
+        run.read_until("TAKING DOWN")
+
+        def interrupted() -> None:
+            run.process.send_signal(signal.SIGINT)
+            if run.process.poll() is None:
+                raise Unmet("the walk", expected="ended", seen="running")
+
+        eventually(interrupted, within=ENDS, every=0.5)
+        assert "TAKEN DOWN" in run.rest()
+        assert run.ended()["complete"] is False
+
+
+def test_a_walk_whose_parent_is_gone_ends(walks: Walks) -> None:
+    walks.begin(world=SLOW.format(where="asking", takes=0))
+    (walks.pytester.path / "suites" / "test_01_cluster.py").unlink()
+    walks.claims("03_sample", SLOW_CLAIM.format(where="asking"))
+    walk = f"{sys.executable} -m pytest suites -s --provider embedded & wait"
+    with started(["/bin/sh", "-c", walk], walks.pytester.path, walks.folder) as run:
+        run.read_until("ASKING")
+        run.process.kill()
+        report = run.ended()
+    assert report["reason"] == "stopped because the process that started it is gone"
+
+
+def test_a_walk_that_is_killed_leaves_an_incomplete_report(walks: Walks) -> None:
+    with slow_walk(walks, "asking") as run:
+        run.read_until("ASKING")
+        run.process.kill()
+        report = run.ended()
+    assert report["complete"] is False
+    assert "it was killed" in report["reason"]

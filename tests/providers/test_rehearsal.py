@@ -1,0 +1,81 @@
+"""The embedded cluster's provider: what it says when the process does not do as it should."""
+
+import sys
+from pathlib import Path
+from queue import Queue
+
+import pytest
+
+from fixtures.providers import rehearsal
+from fixtures.providers.base import HostNotFit, ProvisionError, ProvisioningFailed
+from fixtures.providers.rehearsal import Rehearsal
+
+READY = 'print(\'{"ready": true, "node": "127.9.0.2", "features": ["writes"]}\', flush=True); '
+
+
+def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Rehearsal:
+    died = deaths or Queue[str]()
+    command = (sys.executable, "-c", f"import sys; {code}")
+    return Rehearsal("1.31.0", "1.35", folder / "log" / "embedded.log", died.put, command=command)
+
+
+def test_access_says_what_the_process_said(tmp_path: Path) -> None:
+    with provider(tmp_path, READY + "sys.stdin.read()").provide() as access:
+        assert (access.node_address, access.evidence) == ("127.9.0.2", "rehearsal")
+        assert access.features == {"writes"}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        pytest.param(
+            "print('embedded cluster: no envoy', file=sys.stderr); sys.exit(11)",
+            HostNotFit,
+            "did not start: no envoy",
+            id="host not fit",
+        ),
+        pytest.param(
+            "print('embedded cluster: address taken', file=sys.stderr); sys.exit(10)",
+            ProvisioningFailed,
+            "did not start: address taken",
+            id="failed",
+        ),
+        pytest.param("sys.exit(0)", ProvisioningFailed, "ended without a word", id="silent"),
+        pytest.param(
+            "sys.stdin.read()", ProvisioningFailed, "not ready within 0.3 s", id="never ready"
+        ),
+    ],
+)
+def test_a_process_that_does_not_become_ready_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    kind: type[ProvisionError],
+    words: str,
+) -> None:
+    monkeypatch.setattr(rehearsal, "READY_SECONDS", 0.3 if "stdin" in code else 30)
+    with pytest.raises(kind, match=words) as raised, provider(tmp_path, code).provide():
+        pass
+    assert "\n" not in str(raised.value)
+    assert "embedded.log" in str(raised.value)
+
+
+def test_a_death_in_mid_walk_is_told_at_once(tmp_path: Path) -> None:
+    deaths = Queue[str]()
+    with provider(tmp_path, READY + "sys.exit(3)", deaths).provide():
+        assert "ended with exit code 3 in mid-walk" in deaths.get(timeout=10)
+
+
+def test_an_end_that_we_asked_for_is_no_death(tmp_path: Path) -> None:
+    deaths = Queue[str]()
+    with provider(tmp_path, READY + "sys.stdin.read()", deaths).provide():
+        pass
+    assert deaths.empty()
+
+
+def test_another_system_is_told_to_use_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(HostNotFit, match=r"needs Linux.*use --provider kind"):
+        provider(tmp_path, "").provide().__enter__()
