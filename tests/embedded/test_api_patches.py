@@ -1,0 +1,198 @@
+"""Patches of every style, server-side apply among them."""
+
+import pytest
+
+from fixtures.providers.embedded.apiserver.api import Api, StatusError
+from fixtures.providers.embedded.apiserver.patches import merged, strategic
+from tests.embedded.small import Body, in_a_loop
+from tests.embedded.test_api_objects import a_deployment, a_map, an_api
+
+
+def containers(deployment: Body) -> list[Body]:
+    found: list[Body] = deployment["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def in_template(**spec: object) -> Body:
+    return {"spec": {"template": {"spec": spec}}}
+
+
+def test_merge_takes_null_for_removal() -> None:
+    assert merged({"a": 1, "b": {"c": 1}}, {"a": None, "b": {"d": 2}}) == {"b": {"c": 1, "d": 2}}
+
+
+STRATEGIC: dict[str, tuple[Body, Body, Body]] = {
+    "a list with a key is merged": (
+        {"containers": [{"name": "a", "image": "1"}, {"name": "b"}]},
+        {"containers": [{"name": "a", "image": "2"}, {"name": "c"}]},
+        {"containers": [{"name": "a", "image": "2"}, {"name": "b"}, {"name": "c"}]},
+    ),
+    "an item is deleted": (
+        {"env": [{"name": "a"}, {"name": "b"}]},
+        {"env": [{"name": "a", "$patch": "delete"}]},
+        {"env": [{"name": "b"}]},
+    ),
+    "a list without a key is replaced": ({"args": ["a"]}, {"args": ["b"]}, {"args": ["b"]}),
+    "tolerations are replaced": (
+        {"tolerations": [{"key": "a"}]},
+        {"tolerations": [{"key": "b"}]},
+        {"tolerations": [{"key": "b"}]},
+    ),
+    "the ports of a Service go by port": (
+        {"ports": [{"port": 80, "nodePort": 1}]},
+        {"ports": [{"port": 80, "name": "http"}]},
+        {"ports": [{"port": 80, "nodePort": 1, "name": "http"}]},
+    ),
+    "only some keys are retained": (
+        {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}},
+        {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}},
+        {"strategy": {"type": "Recreate"}},
+    ),
+    "values are taken from a set": (
+        {"finalizers": ["a", "b"]},
+        {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]},
+        {"finalizers": ["b", "c"]},
+    ),
+    "the order is set": (
+        {"volumes": [{"name": "a"}, {"name": "b"}]},
+        {"$setElementOrder/volumes": [{"name": "b"}, {"name": "a"}]},
+        {"volumes": [{"name": "b"}, {"name": "a"}]},
+    ),
+    "an object is replaced": (
+        {"a": {"b": 1}},
+        {"a": {"$patch": "replace", "c": 2}},
+        {"a": {"c": 2}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("target", "patch", "wanted"), STRATEGIC.values(), ids=STRATEGIC.keys())
+def test_strategic(target: Body, patch: Body, wanted: Body) -> None:
+    assert strategic(target, patch) == wanted
+
+
+@in_a_loop
+async def test_a_json_patch_that_does_not_fit_is_refused() -> None:
+    api = await an_api()
+    await api.create("configmaps", a_map(k="v"), "here")
+    steps = [{"op": "test", "path": "/data/k", "value": "w"}]
+    with pytest.raises(StatusError) as refused:
+        await api.patch("configmaps", "m", "here", steps, style="json")
+    assert refused.value.code == 422
+    steps = [{"op": "add", "path": "/data/n", "value": "x"}, {"op": "remove", "path": "/data/k"}]
+    done = await api.patch("configmaps", "m", "here", steps, style="json")
+    assert done["data"] == {"n": "x"}
+
+
+async def refused(api: Api, patch: Body, style: str) -> str:
+    with pytest.raises(StatusError) as error:
+        await api.patch(
+            "deployments.apps",
+            "web",
+            "here",
+            patch,
+            style=style,  # type: ignore[arg-type]  # one of the literals, by the callers below
+            field_validation="Strict",
+        )
+    assert error.value.code == 422
+    return str(error.value)
+
+
+@in_a_loop
+async def test_a_patch_that_makes_no_deployment_is_shown_in_the_refusal() -> None:
+    api = await an_api()
+    await api.create("deployments.apps", a_deployment(), "here")
+    text = await refused(api, {"spec": {"replica": 2}}, "strategic")
+    assert text == (
+        ' "" is invalid: patch: Invalid value: "map[spec:map[replica:2]]": '
+        'strict decoding error: unknown field "spec.replica"'
+    )
+    text = await refused(api, {"spec": {"replicas": "two"}}, "merge")
+    assert text.endswith(
+        "json: cannot unmarshal string into Go struct field "
+        "DeploymentSpec.spec.replicas of type int32"
+    )
+
+
+# Server-side apply
+
+
+async def apply(api: Api, manager: str, data: Body, **how: bool) -> Body:
+    wish = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": data}
+    return await api.patch(
+        "configmaps",
+        "m",
+        "here",
+        wish,
+        style="apply",
+        manager=manager,
+        force=how.get("force", False),
+    )
+
+
+def managers(body: Body) -> dict[str, Body]:
+    return {one["manager"]: one["fieldsV1"] for one in body["metadata"].get("managedFields", ())}
+
+
+@in_a_loop
+async def test_apply_makes_changes_and_takes_back() -> None:
+    api = await an_api()
+    made = await apply(api, "one", {"a": "1", "b": "1"})
+    assert managers(made) == {"one": {"f:data": {"f:a": {}, "f:b": {}}}}
+    assert (await apply(api, "one", {"a": "2"}))["data"] == {"a": "2"}
+
+
+@in_a_loop
+async def test_apply_again_writes_nothing() -> None:
+    api = await an_api()
+    made = await apply(api, "one", {"a": "1"})
+    assert await apply(api, "one", {"a": "1"}) is made
+
+
+@in_a_loop
+async def test_fields_of_others_are_taken_by_force_only() -> None:
+    api = await an_api()
+    await apply(api, "one", {"a": "1"})
+    with pytest.raises(StatusError) as conflict:
+        await apply(api, "two", {"a": "2"})
+    assert str(conflict.value) == 'Apply failed with 1 conflict: conflict with "one": .data.a'
+    assert conflict.value.code == 409
+    forced = await apply(api, "two", {"a": "2"}, force=True)
+    assert managers(forced) == {"two": {"f:data": {"f:a": {}}}}
+
+
+@in_a_loop
+async def test_a_field_that_two_apply_stays_until_both_leave_it() -> None:
+    api = await an_api()
+    await apply(api, "one", {"a": "1", "b": "1"})
+    await apply(api, "two", {"a": "1"})
+    assert (await apply(api, "one", {"b": "1"}))["data"] == {"a": "1", "b": "1"}
+
+
+@in_a_loop
+async def test_a_plain_write_is_recorded_and_conflicts_later() -> None:
+    api = await an_api()
+    await apply(api, "one", {"a": "1"})
+    await api.patch("configmaps", "m", "here", {"data": {"a": "9"}}, manager="hand")
+    with pytest.raises(StatusError) as conflict:
+        await apply(api, "one", {"a": "1"})
+    assert 'conflict with "hand" using v1 at ' in str(conflict.value)
+
+
+@in_a_loop
+async def test_apply_merges_containers_by_name_and_removes_its_own() -> None:
+    api = await an_api()
+    wish = a_deployment()
+    containers(wish).append({"name": "side", "image": "shop/side:1"})
+    key = ("deployments.apps", "web", "here")
+    await api.patch(*key, wish, style="apply", manager="one")
+    both = await api.patch(
+        *key,
+        in_template(containers=[{"name": "main", "env": [{"name": "A", "value": "1"}]}]),
+        style="strategic",
+    )
+    assert [one["name"] for one in containers(both)] == ["main", "side"]
+    containers(wish).pop()
+    done = await api.patch(*key, wish, style="apply", manager="one")
+    (main,) = containers(done)
+    assert main["env"] == [{"name": "A", "value": "1"}]
