@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,11 @@ class Walks:
     def walk(self, *options: str, paths: tuple[str, ...] = ("suites",)) -> Ended:
         """Walk in this process."""
         given = (*paths, "--provider", "embedded", *options)
-        result = self.pytester.runpytest_inprocess(*given)
+        with pytest.MonkeyPatch.context() as patch:
+            # Other tests import the real suites; this walk would take them for its own.
+            for name in [name for name in sys.modules if name.partition(".")[0] == "suites"]:
+                patch.delitem(sys.modules, name)
+            result = self.pytester.runpytest_inprocess(*given)
         return Ended(str(result.stdout) + str(result.stderr), int(result.ret), self.folder)
 
     @property
