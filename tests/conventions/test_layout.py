@@ -1,0 +1,93 @@
+"""What the code base promises of its own shape."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EMBEDDED = ROOT / "fixtures" / "providers" / "embedded"
+MOST_LINES = {"suites": 320, "fixtures": 320, "reports": 320, "tests": 420}
+PACKAGES = ("suites", "fixtures", "reports", "tests")
+MODULES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+SUITES = sorted((ROOT / "suites").glob("test_*.py"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def lines(paths: Iterator[Path]) -> int:
+    return sum(len(path.read_text().splitlines()) for path in paths)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_can_be_read_at_once(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    assert len(path.read_text().splitlines()) <= MOST_LINES[package]
+
+
+def test_the_embedded_cluster_is_smaller_than_the_rest() -> None:
+    rest = [*(ROOT / "fixtures").rglob("*"), *(ROOT / "suites").rglob("*.py")]
+    rest += [*(ROOT / "reports").glob("*"), ROOT / "conftest.py"]
+    kinds = {".py", ".yaml", ".css", ".jinja2", ".json"}
+    ours = (p for p in rest if p.suffix in kinds and EMBEDDED not in p.parents)
+    theirs = (p for p in EMBEDDED.rglob("*") if p.suffix in kinds)
+    assert lines(theirs) < lines(ours)
+
+
+def sleeps(path: Path) -> Iterator[int]:
+    """Lines that sleep in this thread."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep":
+            yield node.lineno
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield from (node.lineno for alias in node.names if alias.name == "sleep")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_only_one_module_sleeps(path: Path) -> None:
+    assert path == ROOT / "fixtures" / "waiting.py" or not list(sleeps(path))
+
+
+@pytest.mark.parametrize("path", SUITES, ids=name)
+def test_a_claim_has_no_branch_and_no_loop(path: Path) -> None:
+    branches = (ast.If, ast.For, ast.While, ast.Try, ast.IfExp, ast.ListComp, ast.GeneratorExp)
+    found = [n.lineno for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, branches)]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", SUITES, ids=name)
+def test_a_suite_names_no_provider(path: Path) -> None:
+    code = ast.parse(path.read_text())
+    names = {n.id for n in ast.walk(code) if isinstance(n, ast.Name)}
+    names |= {n.attr for n in ast.walk(code) if isinstance(n, ast.Attribute)}
+    names |= {a.arg for n in ast.walk(code) if isinstance(n, ast.FunctionDef) for a in n.args.args}
+    assert not names & {"access", "provider", "evidence", "embedded", "kind", "rehearsal", "hooks"}
+
+
+def test_the_root_conftest_only_loads_plugins() -> None:
+    code = ast.parse((ROOT / "conftest.py").read_text())
+    assert not [n for n in ast.walk(code) if isinstance(n, ast.FunctionDef)]
+
+
+def test_the_architecture_repeats_each_import_contract() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    contracts = project["tool"]["importlinter"]["contracts"]
+    assert [c["name"] for c in contracts if c["name"] not in text] == []
+
+
+def test_the_page_of_claims_is_what_the_suites_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "reports.claims_page", "--check"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,278 @@
+"""The files of a report, held against one small run whose every part is known."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+
+from fixtures.stages import BY_NAME
+from fixtures.waiting import Wait
+from fixtures.walk import Answer, Broken, Claim
+from reports.data import as_json
+from reports.html import page, tone
+from reports.junit import as_junit
+from reports.model import Run, StageRun, Subject
+from reports.redact import HIDDEN, Redactor
+from reports.summary import as_markdown
+from tests.walks import ROOT, Walks
+
+pytest_plugins = ["pytester"]
+
+GOLDEN = Path(__file__).parent / "golden"
+CAUSE = "pod details-v1-5c <app>: expected Ready, saw ImagePullBackOff"
+
+
+def claim(stage: str, name: str, text: str) -> Claim:
+    return Claim(
+        f"{stage}/{name}",
+        text,
+        "Kubernetes, Pods",
+        "Read the pod's events.",
+        "core",
+        "",
+        False,
+        BY_NAME[stage],
+        name,
+    )
+
+
+def run() -> Run:
+    """A rehearsal with one claim of each verdict."""
+    ready = claim("cluster", "every-node-is-ready", "Every node is ready.")
+    egress = claim("cluster", "egress", "An egress gateway is there.")
+    pods = claim("sample", "six-pods-run", "Six pods run.")
+    route = claim("gateway", "each-route[login]", "Each route reaches productpage. [login]")
+    broken = Broken(BY_NAME["sample"], CAUSE)
+    failed = Answer(
+        pods, "failed", 1.5, 6, CAUSE, look=("kubectl get pods",), evidence="phase: Pending"
+    )
+    return Run(
+        subject=Subject(
+            "1.31.0",
+            "1.35.2",
+            "embedded",
+            "rehearsal",
+            "smoke",
+            "",
+            ("writes",),
+            ("coredns",),
+            "3.11",
+        ),
+        stages=(
+            StageRun(
+                BY_NAME["cluster"],
+                (
+                    Answer(ready, "passed", 0.25, 1, notes=("One node.",)),
+                    Answer(egress, "not-claimed", message="this cluster does not declare it"),
+                    Answer(claim("cluster", "dns", "DNS."), "error", 0.1, message="KeyError: 'a'"),
+                ),
+                0.5,
+                None,
+            ),
+            StageRun(BY_NAME["sample"], (failed,), 2.0, broken),
+            StageRun(
+                BY_NAME["gateway"],
+                (
+                    Answer(
+                        route,
+                        "blocked",
+                        message=f"blocked by stage 3 sample: {CAUSE}",
+                        blocked_by="sample",
+                    ),
+                ),
+                None,
+                None,
+            ),
+        ),
+        complete=True,
+        partial=False,
+        exit_code=1,
+        reason="",
+        started=datetime(2026, 11, 23, 21, 0, 0, tzinfo=UTC),
+        seconds=12.25,
+        notes=("Chosen by auto.",),
+        waits=(Wait("pods become ready", 0, 2.0, 120, met=True),),
+        diagnostics=("03-sample/bookinfons-events.txt",),
+    )
+
+
+def stopped() -> Run:
+    return replace(run(), complete=False, exit_code=2, reason="stopped by SIGTERM")
+
+
+def good(evidence: str) -> Run:
+    whole = run()
+    passed = replace(whole.stages[0], answers=whole.stages[0].answers[:1])
+    subject = replace(whole.subject, evidence=evidence)
+    return replace(whole, subject=subject, stages=(passed,), exit_code=0)
+
+
+def schema() -> Any:
+    return json.loads((ROOT / "reports" / "report.schema.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("failed.json", lambda: json.dumps(as_json(run()), indent=2) + "\n"),
+        ("failed.xml", lambda: as_junit(run())),
+        ("failed.md", lambda: as_markdown(run())),
+        ("stopped.xml", lambda: as_junit(stopped())),
+        ("stopped.md", lambda: as_markdown(stopped())),
+    ],
+)
+def test_a_report_reads_as_written_down(name: str, made: Any) -> None:
+    assert made() == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize("made", [run(), stopped(), good("rehearsal"), good("conformance")])
+def test_the_data_keep_their_schema(made: Run) -> None:
+    jsonschema.validate(as_json(made), schema())
+
+
+def test_the_schema_refuses_a_passed_claim_that_examined_nothing() -> None:
+    data = as_json(good("rehearsal"))
+    data["claims"][0]["examined"] = 0
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, schema())
+
+
+def test_a_real_walk_keeps_the_schema(walks: Walks) -> None:
+    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
+    jsonschema.validate(walks.walk().report, schema())
+
+
+class Text(HTMLParser):
+    """The text of a page, with what stands in scripts and styles left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self.scripts = 0
+        self._hidden = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self._hidden = tag in {"script", "style"}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.text += data
+
+
+def text_of(html: str) -> Text:
+    read = Text()
+    read.feed(html)
+    return read
+
+
+def test_the_page_needs_no_script_for_its_verdict() -> None:
+    read = text_of(page(run()))
+    assert read.scripts == 0
+    assert run().sentence in read.text
+    for answer in run().answers:
+        assert answer.claim.text in read.text
+        assert answer.message in read.text
+    for words in ("kubectl get pods", "Read the pod's events.", "phase: Pending", "coredns"):
+        assert words in read.text
+
+
+def test_the_page_refers_to_nothing_elsewhere() -> None:
+    html = page(run())
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_what_was_seen_cannot_break_the_page() -> None:
+    assert "<app>" not in page(run())
+    assert "&lt;app&gt;" in page(run())
+
+
+def test_the_page_of_a_walk_has_pytests_table_below_ours(walks: Walks) -> None:
+    walks.claims("01_cluster", "@so('Said by us.')\ndef test_a(cluster): examined_one(1)\n")
+    html = (walks.walk().folder / "report.html").read_text()
+    assert "Said by us." in text_of(html).text
+    assert html.index("Said by us.") < html.index('id="results-table"')
+    assert not [p for p in walks.folder.iterdir() if p.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("made", [run(), stopped(), good("rehearsal")])
+def test_a_rehearsal_is_never_called_conformance(made: Run) -> None:
+    everything = text_of(page(made)).text + as_markdown(made) + made.sentence + made.headline
+    assert "conforman" not in everything.lower()
+    assert "rehears" in everything.lower()
+    assert tone(made) != "good"
+
+
+def test_only_a_real_cluster_is_green() -> None:
+    assert tone(good("conformance")) == "good"
+    assert good("conformance").sentence == "The one claim held: Istio 1.31.0 on Kubernetes 1.35.2."
+
+
+def test_junit_is_never_green_for_what_did_not_end() -> None:
+    top = ET.fromstring(as_junit(replace(good("conformance"), complete=False, reason="killed")))
+    assert top.get("errors") == "1"
+    error = top.find(".//error")
+    assert error is not None
+    assert error.get("message") == "killed"
+
+
+def test_junit_survives_what_xml_cannot_hold() -> None:
+    bad = replace(run().stages[1].answers[0], message="saw \x1b[31mred\x00")
+    stage = replace(run().stages[1], answers=(bad,))
+    ET.fromstring(as_junit(replace(run(), stages=(stage,))))
+
+
+KUBECONFIG = """
+users:
+- name: admin
+  user:
+    token: s3cret-t0ken-value
+    client-key-data: LS0tLS1CRUdJTiBLRVktLS0tLQ==
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the token is s3cret-t0ken-value, really",
+        "LS0tLS1CRUdJTiBLRVktLS0tLQ==",
+        "-----BEGIN KEY-----",
+        "Authorization: Bearer abcdefghijkl",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+        "https://user:pass1234@registry.example/",
+    ],
+)
+def test_secrets_are_taken_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    redactor = Redactor()
+    redactor.learn(tmp_path / "kubeconfig")
+    assert HIDDEN in redactor.text(text)
+    assert redactor.of({"a": [text]})["a"][0] == redactor.text(text)
+
+
+def test_secrets_reach_no_file_of_a_walk(walks: Walks) -> None:
+    walks.claims(
+        "01_cluster",
+        """
+@so()
+def test_leaks(cluster):
+    print("Authorization: Bearer abcdefghijkl")
+    note("Bearer abcdefghijkl")
+    raise Unmet("a", expected="b", seen="Bearer abcdefghijkl", evidence="Bearer abcdefghijkl")
+""",
+    )
+    ended = walks.walk()
+    for path in ended.folder.rglob("*.*"):
+        assert "abcdefghijkl" not in path.read_text()
+    assert "abcdefghijkl" not in ended.output
