@@ -71,14 +71,12 @@ class Recorder:
         if self.walk.access and not self.redact.known:
             self.redact.learn(self.walk.access.kubeconfig)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep secrets out of what the terminal shows, too."""
-        report = yield
         if isinstance(report.longrepr, str):
             report.longrepr = self.redact.text(report.longrepr)
         report.sections = [(name, self.redact.text(text)) for name, text in report.sections]
-        return report
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
