@@ -184,6 +184,25 @@ def is_not(pod: Body, name: str) -> bool:
 
 
 @in_a_loop
+async def test_recreate_waits_until_the_old_pods_are_gone(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        *objects, deployment = of("details")
+        deployment["spec"]["strategy"] = {"type": "Recreate"}
+        await home.apply(*objects, deployment)
+        await rolled_out(home, "details-v1")
+        with home.api.watch("pods") as events:
+            await home.api.patch(DEPLOYMENTS, "details-v1", NAMESPACE, RESTART)
+            await rolled_out(home, "details-v1")
+            there: set[str] = set()
+            while not events.empty():
+                event = events.get_nowait()
+                if event.object["metadata"]["namespace"] == NAMESPACE:
+                    change = there.discard if event.type == "DELETED" else there.add
+                    change(event.object["metadata"]["name"])
+                    assert len(there) <= 1
+
+
+@in_a_loop
 async def test_going_back_takes_the_old_replica_set_under_a_new_revision(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
         await home.apply(*of("details"))

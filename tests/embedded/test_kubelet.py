@@ -216,6 +216,20 @@ async def test_a_crashing_container_is_started_again_and_its_last_words_are_kept
 
 
 @in_a_loop
+async def test_a_pod_that_is_not_restarted_ends_with_its_work_and_its_sidecar_after_it(
+    tmp_path: Path,
+) -> None:
+    async with small(tmp_path) as home:
+        works = DETAILS | {"command": ["sh", "-c", "echo done; exit 0"]}
+        sidecar = PROXY | {"restartPolicy": "Always"}
+        await home.apply(pod("once", works, initContainers=[sidecar], restartPolicy="Never"))
+        await home.until(lambda: home.pods() and home.pods()[0]["status"]["phase"] == "Succeeded")
+        status = home.pods()[0]["status"]
+        (proxy,) = status["initContainerStatuses"]
+        assert reason(proxy["state"]) == ("terminated", "Completed")
+
+
+@in_a_loop
 async def test_a_pod_waits_for_the_config_map_of_a_volume(tmp_path: Path) -> None:
     volume = {"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}}
     async with small(tmp_path) as home:
