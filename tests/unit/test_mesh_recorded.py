@@ -18,6 +18,7 @@ from fixtures.expectations import expected
 from fixtures.kube import Body
 from fixtures.mesh.cluster import Cluster
 from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.deployment import await_images
 from fixtures.mesh.injected import InjectedSample
 from fixtures.mesh.sample import Sample
 from suites import test_01_cluster, test_02_installation, test_03_sample, test_04_injection
@@ -191,6 +192,23 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_kubelets_words() 
     error = seen(subject.expect_running)
     assert isinstance(error, Hopeless)
     assert "ratings: ImagePullBackOff: Back-off pulling image x" in str(error)
+
+
+def test_an_image_that_is_still_on_its_way_is_named() -> None:
+    kube, subject = plain()
+    await_images(subject.kube, subject.namespace, subject.deployments())
+    kube.change(
+        "pods", "ratings", lambda p: p["status"]["containerStatuses"][0].update(imageID="")
+    )
+    error = seen(lambda: await_images(subject.kube, subject.namespace, subject.deployments()))
+    assert "docker.io/istio/examples-bookinfo-ratings-v1:1.20.3" in str(error)
+
+
+def test_a_pod_that_was_not_made_yet_is_waited_for() -> None:
+    kube, subject = plain()
+    kube.remove("pods", "ratings")
+    error = seen(lambda: await_images(subject.kube, subject.namespace, subject.deployments()))
+    assert "pods of Deployment bookinfons/ratings-v1: expected 1, saw 0" in str(error)
 
 
 def test_a_pod_between_two_crashes_is_noticed() -> None:
