@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import trustme
+import yaml
 
 from fixtures.providers.embedded.apiserver.access import Access
 from fixtures.providers.embedded.apiserver.api import Api
@@ -139,6 +140,8 @@ async def test_pages_are_of_one_moment() -> None:
         selected = (await client.ask(f"{MAPS}?limit=1&fieldSelector=metadata.name!=a")).body
         assert "remainingItemCount" not in selected["metadata"]
         client.api.store.compact()
+        early = await client.ask(f"{MAPS}?resourceVersion=999999")
+        assert early.body["message"].startswith("Timeout: Too large resource version: 999999")
         late = await client.ask(f"{MAPS}?continue={token}")
         assert (late.code, late.body["reason"]) == (410, "Expired")
 
@@ -208,6 +211,8 @@ async def test_forms_of_an_answer() -> None:
         assert bare["kind"] == "PartialObjectMetadataList"
         assert bare["items"][0].keys() == {"kind", "apiVersion", "metadata"}
         assert (await client.ask(MAPS, Accept="text/html")).code == 406
+        text = (await client.ask(f"{MAPS}/m", Accept="application/yaml")).body
+        assert yaml.safe_load(text)["data"] == {"k": "v"}
 
 
 @in_a_loop

@@ -168,7 +168,24 @@ async def test_preconditions_hold_a_deletion_back() -> None:
     await api.create("configmaps", a_map(), "here")
     with pytest.raises(StatusError) as refused:
         await api.delete("configmaps", "m", "here", preconditions={"uid": "other"})
-    assert "Precondition failed: UID in precondition: other" in str(refused.value)
+    text = "Operation cannot be fulfilled on ConfigMap"
+    assert str(refused.value).startswith(
+        f'{text} "m": the UID in the precondition (other) does not'
+    )
+
+
+@in_a_loop
+async def test_a_write_cannot_make_another_object_of_this_one() -> None:
+    api = await an_api()
+    made = await api.create("configmaps", a_map(), "here")
+    for meta, words in (
+        ({"name": "n"}, 'metadata.name: Invalid value: "n": field is immutable'),
+        ({"namespace": "there"}, "the namespace of the provided object does not match"),
+        ({"uid": "1"}, "Precondition failed: UID in precondition: 1"),
+    ):
+        with pytest.raises(StatusError, match=words):
+            await api.patch("configmaps", "m", "here", {"metadata": meta})
+    assert api.list("configmaps", "here") == [made]
 
 
 @in_a_loop

@@ -79,6 +79,7 @@ async def test_a_json_patch_that_does_not_fit_is_refused() -> None:
     with pytest.raises(StatusError) as refused:
         await api.patch("configmaps", "m", "here", steps, style="json")
     assert refused.value.code == 422
+    assert refused.value.status["details"] == {}
     steps = [{"op": "add", "path": "/data/n", "value": "x"}, {"op": "remove", "path": "/data/k"}]
     done = await api.patch("configmaps", "m", "here", steps, style="json")
     assert done["data"] == {"n": "x"}
@@ -176,7 +177,7 @@ async def test_a_plain_write_is_recorded_and_conflicts_later() -> None:
     await api.patch("configmaps", "m", "here", {"data": {"a": "9"}}, manager="hand")
     with pytest.raises(StatusError) as conflict:
         await apply(api, "one", {"a": "1"})
-    assert 'conflict with "hand" using v1 at ' in str(conflict.value)
+    assert 'conflict with "hand" using v1: .data.a' in str(conflict.value)
 
 
 @in_a_loop
