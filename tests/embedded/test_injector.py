@@ -185,7 +185,7 @@ def test_quantities_are_written_as_the_api_writes_them(written: str, kept: str) 
 def test_each_hook_spoils_what_its_name_says() -> None:
     pod = _pod(app="web")
     right = _injected(pod)
-    for name, change in faults.SPOILED.items():
+    for name, (_, change) in faults.SPOILED.items():
         wrong = _injected(pod)
         change(wrong)
         assert wrong != right, name
