@@ -109,9 +109,8 @@ def main() -> int:
 
 
 def _row(name: str, wall: float, cpu: float, peak: float, ratio: float) -> None:
-    _say(
-        f"{name:7} wall {wall:6.1f}  cpu {cpu:6.1f}  memory {peak:6.0f}  wall/yardstick {ratio:5.0f}"
-    )
+    figures = f"wall {wall:6.1f}  cpu {cpu:6.1f}  memory {peak:6.0f}"
+    _say(f"{name:7} {figures}  wall/yardstick {ratio:5.0f}")
 
 
 def _say(line: str) -> None:
