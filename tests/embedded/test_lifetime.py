@@ -127,6 +127,11 @@ def test_its_envoys_end_with_it_however_it_ends(tmp_path: Path) -> None:
         assert envoys
         one.kill()
     assert all(map(gone, envoys))
+    # The next one removes what this one could not.
+    (left,) = tmp_path.glob("seatrial-embedded-*")
+    with process(tmp_path, *command(tmp_path, "--state", "empty")) as one:
+        assert line_of(one)
+        assert not left.exists()
 
 
 @pytest.mark.parametrize(
