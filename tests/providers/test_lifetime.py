@@ -256,6 +256,17 @@ def test_a_later_ctrl_c_cuts_taking_down_short(walks: Walks) -> None:
         assert run.ended()["complete"] is False
 
 
+def test_a_kept_cluster_lives_until_ctrl_c(walks: Walks) -> None:
+    command = [sys.executable, "-m", "pytest", "suites", "-s", "--provider", "embedded", "--keep"]
+    with started(command, walks.pytester.path, walks.folder) as run:
+        run.read_until("kept: export KUBECONFIG=")
+        assert "TAKEN DOWN" not in "".join(run.lines)
+        run.process.send_signal(signal.SIGINT)
+        assert "TAKEN DOWN" in run.rest()
+        assert run.process.wait() == 0
+        assert run.ended()["complete"] is True
+
+
 def test_a_walk_whose_parent_is_gone_ends(walks: Walks) -> None:
     walks.begin(world=SLOW.format(where="asking", takes=0))
     (walks.pytester.path / "suites" / "test_01_cluster.py").unlink()
