@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,12 @@ class Started:
                 continue
         return found
 
+    def sweep(self) -> None:
+        """Kill what is left."""
+        for pid in self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def one(self, words: str) -> int:
         """Wait for a process whose command holds these words."""
 
@@ -102,11 +109,13 @@ def started(command: list[str], cwd: Path, folder: Path) -> Iterator[Started]:
         process_group=0,
     ) as process:
         begun = Started(process, mark, folder)
+        too_long = threading.Timer(120, begun.sweep)  # a test that waits for ever fails instead
+        too_long.start()
         try:
             yield begun
         finally:
-            for pid in begun.alive:
-                os.kill(pid, signal.SIGKILL)
+            too_long.cancel()
+            begun.sweep()
 
 
 TOX = [sys.executable, "-m", "tox", "run", "-q", "-c", str(ROOT / "tox.ini"), "-e", "smoke"]
