@@ -68,7 +68,7 @@ class Kubectl:
     kubeconfig: Path
 
     def command(self, line: str) -> list[str]:
-        # Beside the kubeconfig, lest what it finds out about this cluster stays in somebody's home.
+        # Beside the kubeconfig: what it finds out about this cluster stays in nobody's home.
         ours = ("--kubeconfig", self.kubeconfig, "--cache-dir", self.kubeconfig.parent / "cache")
         return ["kubectl", *map(str, ours), *shlex.split(line)]
 
