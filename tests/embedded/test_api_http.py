@@ -89,7 +89,7 @@ async def a_server() -> AsyncIterator[Client]:
     authority.configure_trust(trusting)
     server = Server(
         api,
-        access=Access("secret"),
+        access=Access(api, "secret"),
         door=NoDoor(),
         hooks=Hooks({"sulk": "answers nothing", **HOOKS}),
         kube_version="1.35.0",
