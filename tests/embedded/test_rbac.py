@@ -226,7 +226,7 @@ async def test_a_token_ends_with_its_time_and_with_its_account() -> None:
         assert await account.code(MAPS) == 403
         later = time.time() + accounts.HOUR + 1
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(accounts.time, "time", lambda: later)
+            patch.setattr(time, "time", lambda: later)
             assert await account.code(MAPS) == 401
         await account.client.ask(f"{HERE}/serviceaccounts/default", "DELETE")
         assert await account.code(MAPS) == 401
