@@ -13,6 +13,7 @@ pytest_plugins = [
     "fixtures.plugins.claims",
     "fixtures.plugins.diagnostics",
     "fixtures.plugins.options",
+    "fixtures.plugins.roles",
     "reports.terminal",
     "reports.recorder",
     "fixtures.plugins.lifetime",
