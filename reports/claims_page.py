@@ -65,7 +65,7 @@ def _about(claim: Claim) -> list[str]:
     marks = [claim.level]
     marks += [f"needs {claim.feature}"] if claim.feature else []
     marks += ["gate: what needs this stage is blocked if it fails"] if claim.gate else []
-    faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if claim.id in fault.red]
+    faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if fault.turns_red(claim.id)]
     return [
         "",
         f"### `{claim.id}`",

@@ -19,6 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures.waiting import pause
+
 ROOT = Path(__file__).parents[2]
 SAMPLE_SECONDS = 0.2
 MIB = 1024
@@ -82,7 +84,7 @@ def walk(options: list[str]) -> Cost:
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
             while process.poll() is None:
                 peak = max(peak, memory(process.pid))
-                time.sleep(SAMPLE_SECONDS)
+                pause(SAMPLE_SECONDS)
         wall = time.perf_counter() - began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         report = json.loads((Path(folder) / "report.json").read_text())

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,15 @@ def test_there_are_claims_in_every_stage(claims: set[str]) -> None:
 
 
 def test_a_fault_turns_each_claim_red(claims: set[str]) -> None:
-    red = {claim for fault in CATALOGUE.values() for claim in fault.red}
-    assert sorted(claims - red) == []
+    faults = CATALOGUE.values()
+    assert sorted(c for c in claims if not any(fault.turns_red(c) for fault in faults)) == []
 
 
 @pytest.mark.parametrize("fault", CATALOGUE.values(), ids=lambda fault: fault.name)
 def test_a_fault_names_claims_and_words(fault: Fault, claims: set[str]) -> None:
     assert fault.red
-    assert sorted(set(fault.red) - claims) == []
+    alone = (replace(fault, red=(pattern,)) for pattern in fault.red)
+    assert [one.red for one in alone if not any(map(one.turns_red, claims))] == []
     assert all(fault.words)
     assert fault.stage in {stage.number for stage in STAGES}
     assert set(fault.blocks) <= {stage.number for stage in STAGES}

@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,12 @@ class Started:
                 continue
         return found
 
+    def sweep(self) -> None:
+        """Kill what is left."""
+        for pid in self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def one(self, words: str) -> int:
         """Wait for a process whose command holds these words."""
 
@@ -102,11 +109,13 @@ def started(command: list[str], cwd: Path, folder: Path) -> Iterator[Started]:
         process_group=0,
     ) as process:
         begun = Started(process, mark, folder)
+        too_long = threading.Timer(120, begun.sweep)  # a test that waits for ever fails instead
+        too_long.start()
         try:
             yield begun
         finally:
-            for pid in begun.alive:
-                os.kill(pid, signal.SIGKILL)
+            too_long.cancel()
+            begun.sweep()
 
 
 TOX = [sys.executable, "-m", "tox", "run", "-q", "-c", str(ROOT / "tox.ini"), "-e", "smoke"]
@@ -254,6 +263,17 @@ def test_a_later_ctrl_c_cuts_taking_down_short(walks: Walks) -> None:
         eventually(interrupted, within=ENDS, every=0.5)
         assert "TAKEN DOWN" in run.rest()
         assert run.ended()["complete"] is False
+
+
+def test_a_kept_cluster_lives_until_ctrl_c(walks: Walks) -> None:
+    command = [sys.executable, "-m", "pytest", "suites", "-s", "--provider", "embedded", "--keep"]
+    with started(command, walks.pytester.path, walks.folder) as run:
+        run.read_until("kept: export KUBECONFIG=")
+        assert "TAKEN DOWN" not in "".join(run.lines)
+        run.process.send_signal(signal.SIGINT)
+        assert "TAKEN DOWN" in run.rest()
+        assert run.process.wait() == 0
+        assert run.ended()["complete"] is True
 
 
 def test_a_walk_whose_parent_is_gone_ends(walks: Walks) -> None:
