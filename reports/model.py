@@ -90,6 +90,13 @@ class Run:
         return {verdict: counted[verdict] for verdict in VERDICTS}
 
     @property
+    def tally(self) -> dict[str, int]:
+        """The counts for people, who tell what was not asked from what went wrong."""
+        unasked = sum(not answer.asked for answer in self.answers)
+        tally = {str(verdict): n for verdict, n in self.counts.items()}
+        return tally | {"error": tally["error"] - unasked, "not-asked": unasked}
+
+    @property
     def good(self) -> bool:
         """Whether everything that was asked for was asked, and is so."""
         return self.complete and self.exit_code == 0
@@ -104,11 +111,7 @@ class Run:
     @property
     def counted(self) -> str:
         """The counts in words, without those that are zero."""
-        unasked = sum(not answer.asked for answer in self.answers)
-        counts = {str(verdict): n for verdict, n in self.counts.items()}
-        counts["error"] -= unasked
-        counts["not asked"] = unasked
-        words = [f"{n} {v.replace('-', ' ')}" for v, n in counts.items() if n]
+        words = [f"{n} {v.replace('-', ' ')}" for v, n in self.tally.items() if n]
         return ", ".join(words) or "no claims asked"
 
     @property

@@ -68,7 +68,9 @@ class Kubectl:
     kubeconfig: Path
 
     def command(self, line: str) -> list[str]:
-        return ["kubectl", "--kubeconfig", str(self.kubeconfig), *shlex.split(line)]
+        # Beside the kubeconfig: what it finds out about this cluster stays in nobody's home.
+        ours = ("--kubeconfig", self.kubeconfig, "--cache-dir", self.kubeconfig.parent / "cache")
+        return ["kubectl", *map(str, ours), *shlex.split(line)]
 
     def ask(self, line: str, given: str = "") -> Said:
         """Run a command, whatever comes of it."""

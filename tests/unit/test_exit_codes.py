@@ -80,6 +80,7 @@ def test_a_passed_claim_that_examined_nothing_fails_the_walk(walks: Walks) -> No
             ("--deselect", "suites/test_01_cluster.py::test_b"), ("suites",), id="--deselect"
         ),
         pytest.param((), ("suites/test_01_cluster.py",), id="a path"),
+        pytest.param(("suites/test_01_cluster.py",), ("suites",), id="a path through tox"),
     ],
 )
 def test_a_narrowed_walk_is_marked_partial(
@@ -91,6 +92,12 @@ def test_a_narrowed_walk_is_marked_partial(
     assert ended.report["partial"]
     assert "PARTIAL" in ended.output
     assert ended.code == 0
+
+
+def test_a_path_behind_the_whole_suites_narrows_them(walks: Walks) -> None:
+    for module in ("01_cluster", "02_installation"):
+        walks.claims(module, "@so()\ndef test_a(access): examined_one(1)\n")
+    assert list(walks.walk("suites/test_02_installation.py").verdicts) == ["installation/a"]
 
 
 def test_the_whole_walk_is_not_partial(walks: Walks) -> None:
