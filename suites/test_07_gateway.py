@@ -31,7 +31,7 @@ def test_the_gateways_service_has_its_port_table(gateway: Gateway) -> None:
 
 
 @claim(
-    "The Gateway selects the ingress gateway and takes HTTP for every host.",
+    "The Gateway selects the ingress gateway and takes HTTP for the sample's host.",
     source=SAMPLE,
     hint="A selector that chooses no gateway pod leaves it without listener: refused.",
     feature="bookinfo",

@@ -18,7 +18,6 @@ BAD = [
     pytest.param(
         ("--profile", "full"), 4, "--profile full: unknown; there are smoke", id="profile"
     ),
-    pytest.param(("--profile", "readonly"), 4, "this version cannot do that yet", id="readonly"),
     pytest.param(("--istio-version", "1.2"), 4, "1.2: unknown; there are 1.31.0", id="Istio"),
     pytest.param(("--istio-version", "1.3"), 4, "1.3: unknown", id="half a minor version"),
     pytest.param(
@@ -35,7 +34,6 @@ BAD = [
         id="a fault for a real cluster",
     ),
     pytest.param(("--provider", "kind"), 11, "no such provider yet; use embedded", id="kind"),
-    pytest.param(("--provider", "existing"), 11, "no such provider yet", id="existing"),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
 
