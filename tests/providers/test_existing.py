@@ -17,9 +17,10 @@ from fixtures.claims import Unmet
 from fixtures.deadlines import patience
 from fixtures.kube import Kube
 from fixtures.plugins.cluster import not_supported
-from fixtures.providers.base import Access, ProvisioningFailed, UnsafeTarget
-from fixtures.providers.existing import Existing, finding
+from fixtures.providers.base import KEPT, RUN, Access, ProvisioningFailed, UnsafeTarget
+from fixtures.providers.existing import Existing, finding, owner
 from fixtures.providers.existing.api import Api
+from fixtures.providers.existing.cleaning import clean
 from fixtures.waiting import eventually
 from tests.embedded.conftest import VERSIONS, Standin, started
 
@@ -245,3 +246,31 @@ def test_the_way_in_is_tried_and_not_believed(
     node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
     assert finding._way_in(service("10.9.9.9", 30000, 15021), [node]) == way
     assert finding._way_in(None, [node]) == ("", None)
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube: Kube) -> None:
+    before = objects(kube)
+    config = {"KUBECONFIG": str(there.kubeconfig)}
+    ours = {"app.kubernetes.io/managed-by": "seatrial"}
+    for name, labels in {
+        "left": {**ours, RUN: "r1"},
+        "kept": {**ours, RUN: "r2", KEPT: "true"},
+        "somebodys": {RUN: "r3"},
+    }.items():
+        kube.create("namespaces", {"metadata": {"name": name, "labels": labels}})
+    with taken(there).provide() as access:
+        run = {**ours, **access.namespaces.labels}
+        kube.create("namespaces", {"metadata": {"name": "in-use", "labels": run}})
+        said = " ".join(line for _, line in clean(there.ready["context"], config))
+        assert "namespace left: removed" in said
+        assert "namespace kept: kept" in said
+        assert f"namespace in-use: in use by {owner()}" in said
+        assert "somebodys" not in said
+    for name in ("kept", "somebodys"):
+        kube.delete("namespaces", name, missing_ok=False)
+    eventually(lambda: must_be(before, kube), within=patience("namespaces go", 20))
+
+
+def must_be(before: dict[str, str], kube: Kube) -> None:
+    if before != objects(kube):
+        raise Unmet("objects", expected="as before", seen=sorted(set(objects(kube)) - set(before)))
