@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.apiserver.api import Api, StatusError
-from fixtures.providers.embedded.apiserver.quantities import canonical
+from fixtures.providers.embedded.apiserver.defaults import canonical
 from fixtures.providers.embedded.apiserver.resources import Registry
 from fixtures.providers.embedded.apiserver.selectors import fields_test, labels_test
 from tests.embedded.small import Body, in_a_loop

@@ -17,7 +17,7 @@ from fixtures.providers.embedded.istio.injector import (
     review,
 )
 from fixtures.providers.embedded.istio.refusals import Refused
-from fixtures.providers.embedded.istio.values import injector_values, mesh
+from fixtures.providers.embedded.istio.templates import read
 from fixtures.providers.embedded.istio.versions import KNOWN, UnknownRelease, release
 
 Body = dict[str, Any]
@@ -26,7 +26,8 @@ _TRAFFIC = "traffic.sidecar.istio.io"
 
 
 def _settings(version: str = "1.30.3", *, native: bool = True) -> Settings:
-    return Settings(release(version), injector_values(release(version)), mesh(), native=native)
+    found = read("values.yaml", release(version))
+    return Settings(release(version), found["injector"], found["mesh"], native=native)
 
 
 def _pod(*containers: str, annotations: Body | None = None, **labels: str) -> Body:

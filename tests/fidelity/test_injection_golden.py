@@ -14,7 +14,7 @@ import yaml
 
 from fixtures.providers.embedded.istio.case import Settings
 from fixtures.providers.embedded.istio.injector import inject, review
-from fixtures.providers.embedded.istio.values import injector_values, mesh
+from fixtures.providers.embedded.istio.templates import read
 from fixtures.providers.embedded.istio.versions import release
 
 Body = dict[str, Any]
@@ -50,7 +50,8 @@ pytestmark = pytest.mark.skipif(
 
 def _settings(version: str, case: str) -> Settings:
     """What Istio's own test of this file sets: the default profile, images of the tree."""
-    values = injector_values(release(version))
+    found = read("values.yaml", release(version))
+    values = found["injector"]
     everywhere = values["global"]
     everywhere |= {"hub": "registry.istio.io/testing", "tag": "latest"}
     everywhere["proxy"] = everywhere["proxy"] | {
@@ -59,7 +60,7 @@ def _settings(version: str, case: str) -> Settings:
             "limits": {"cpu": "2000m", "memory": "1024Mi"},
         }
     }
-    configured = mesh()
+    configured = found["mesh"]
     if case == "hello-tproxy":
         configured["defaultConfig"] |= {"interceptionMode": "TPROXY"}
     if case == "hello.yaml.cni":
@@ -121,7 +122,8 @@ def test_injection_agrees_with_the_golden_file(version: str, case: str) -> None:
 def test_a_real_question_gets_the_real_answer(name: str) -> None:
     path = _SHARED / "recorded" / "istio" / "inject" / f"{name}.json"
     recorded = json.loads(path.read_text())
-    settings = Settings(release("1.29.6"), injector_values(release("1.29.6")), mesh(), native=True)
+    found = read("values.yaml", release("1.29.6"))
+    settings = Settings(release("1.29.6"), found["injector"], found["mesh"], native=True)
     real = recorded["response"]["response"]
     answer = review(recorded["request"], settings)["response"]
     pod = recorded["request"]["request"]["object"]

@@ -1,0 +1,101 @@
+"""The ways to break a mesh, on a stand-in: each is seen to strike, and mended leaves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fixtures.claims import expect
+from fixtures.deadlines import HEALED
+from fixtures.faults import CATALOGUE
+from fixtures.kube import Kube
+from fixtures.mesh.deployment import await_whole
+from fixtures.providers.base import Access
+from fixtures.waiting import eventually
+from tests.embedded.conftest import VERSIONS, started
+
+# One fault for each way that there is.
+NAMES = (
+    "gateway-object-deleted",
+    "injector-webhooks-deleted",
+    "ingress-service-port-missing",
+    "injectors-note-missing",
+    "egress-gateway-missing",
+    "application-changed",
+    "gateway-logs-nothing",
+    "namespace-rev-label-unknown",
+    "injector-skips",
+    "node-not-ready",
+)
+KINDS = (
+    "namespaces",
+    "nodes",
+    "services",
+    "pods",
+    "deployments.apps",
+    "gateways.networking.istio.io",
+    "virtualservices.networking.istio.io",
+    "telemetries.telemetry.istio.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+)
+SAMPLE = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
+MESH = ("istiod", "istio-ingressgateway", "istio-egressgateway")
+
+
+@pytest.fixture(scope="module")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    home = tmp_path_factory.mktemp("broken")
+    options = (*VERSIONS, "--state", "gateway", "--termination-seconds", "0.1")
+    with started(home, *options) as standin:
+        access = Access(
+            standin.kubeconfig,
+            standin.ready["context"],
+            None,
+            "rehearsal",
+            "test",
+            "1.29.6",
+            "1.34.4",
+            hooks=True,
+        )
+        door = Kube.connect(access)
+        yield door
+        door.close()
+
+
+def seen(kube: Kube) -> dict[str, Any]:
+    """What users set: specifications, labels and annotations; pods by what they are made of."""
+    hooks = {item["name"]: item["on"] for item in kube.raw("/embedded/hooks")["items"]}
+    told: dict[str, Any] = {"hooks": hooks}
+    for kind in KINDS:
+        for body in kube.list(kind):
+            meta = body["metadata"]
+            name = meta.get("generateName") or meta["name"]
+            labels = {k: v for k, v in (meta.get("labels") or {}).items() if "hash" not in k}
+            notes = {
+                k: v for k, v in (meta.get("annotations") or {}).items() if "revision" not in k
+            }
+            told[f"{kind} {name.rsplit('-', 2)[0] if kind == 'pods' else name}"] = (
+                labels,
+                notes,
+                body.get("webhooks") if kind != "pods" else None,
+                body.get("spec") if kind not in {"pods", "nodes"} else None,
+                ready(body) if kind == "nodes" else None,
+            )
+    return told
+
+
+def ready(node: dict[str, Any]) -> list[str]:
+    return [c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_way_strikes_and_mends(kube: Kube, name: str) -> None:
+    fault, before = CATALOGUE[name], seen(kube)
+    fault.strike(kube)
+    assert seen(kube) != before
+    fault.mend(kube)
+    await_whole(kube, "bookinfons", SAMPLE)
+    await_whole(kube, "istio-system", MESH)
+    eventually(lambda: expect("the mesh", expected=before, seen=seen(kube)), within=HEALED)
