@@ -12,6 +12,7 @@ pytest_plugins = [
     "fixtures.plugins.world_traffic",
     "fixtures.plugins.claims",
     "fixtures.plugins.diagnostics",
+    "fixtures.plugins.prove",
     "fixtures.plugins.options",
     "fixtures.plugins.roles",
     "reports.terminal",

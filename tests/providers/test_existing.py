@@ -7,15 +7,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fixtures.claims import Unmet
+from fixtures.deadlines import patience
 from fixtures.kube import Kube
 from fixtures.plugins.cluster import not_supported
-from fixtures.providers.base import Access, ProvisioningFailed, UnsafeTarget
-from fixtures.providers.existing import Existing
+from fixtures.providers.base import KEPT, RUN, Access, ProvisioningFailed, UnsafeTarget
+from fixtures.providers.existing import Existing, finding, owner
+from fixtures.providers.existing.api import Api
+from fixtures.providers.existing.cleaning import clean
+from fixtures.waiting import eventually
 from tests.embedded.conftest import VERSIONS, Standin, started
 
 ROOT = Path(__file__).parents[2]
@@ -70,21 +76,35 @@ def objects(kube: Kube) -> dict[str, str]:
     }
 
 
-def walk(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
+@contextmanager
+def walking(there: Standin, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A walk over it, as a process of its own."""
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
     command += ["--kube-context", there.ready["context"], "--reports-dir", str(folder), *options]
-    environment = {**os.environ, "KUBECONFIG": str(there.kubeconfig)}
-    subprocess.run(
+    with subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment,
-        check=False,
-        timeout=SECONDS,
-        capture_output=True,
+        env={**os.environ, "KUBECONFIG": str(there.kubeconfig)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def walk(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
+    with walking(there, folder, *options) as process:
+        process.wait(SECONDS)
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
+
+
+def must_have_made_a_namespace(kube: Kube) -> None:
+    if not kube.list("namespaces", labels="seatrial.example/run"):
+        raise Unmet("namespaces of the run", expected="one", seen="none")
 
 
 def verdicts(report: dict[str, Any], verdict: str) -> dict[str, str]:
@@ -178,3 +198,79 @@ def test_a_health_check_writes_nothing(there: Standin, kube: Kube, tmp_path: Pat
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
     assert len(verdicts(report, "passed")) > 30
     assert objects(kube) == before
+
+
+def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
+    there: Standin, kube: Kube, tmp_path: Path
+) -> None:
+    before = objects(kube)
+    with walking(there, tmp_path) as process:
+        eventually(lambda: must_have_made_a_namespace(kube), within=patience("it begins", 60))
+        process.terminate()
+        assert process.wait(SECONDS) == 2
+    assert "stopped by SIGTERM" in (tmp_path / "summary.md").read_text()
+    assert objects(kube) == before
+
+
+def test_a_user_who_may_not_write_is_told_what_is_missing(
+    there: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may = Api.may
+    monkeypatch.setattr(
+        Api, "may", lambda *a, **k: a[1:3] != ("create", "namespaces") and may(*a, **k)
+    )
+    with taken(there).provide() as access:
+        assert access.read_only
+        assert "writes" not in access.features
+        assert "this user may not create namespaces" in access.withheld["sample"]
+
+
+def service(address: str, node_port: int, port: int) -> dict[str, Any]:
+    ports = [{"name": "status-port", "port": port, "nodePort": node_port}]
+    balancer = {"ingress": [{"ip": address}]}
+    return {"spec": {"ports": ports}, "status": {"loadBalancer": balancer}}
+
+
+@pytest.mark.parametrize(
+    ("taking", "way"),
+    [
+        pytest.param({("10.0.0.1", 30000)}, ("node-port", "10.0.0.1"), id="NodePort"),
+        pytest.param({("10.9.9.9", 15021)}, ("load-balancer", "10.9.9.9"), id="load balancer"),
+        pytest.param(set(), ("", None), id="none of them"),
+    ],
+)
+def test_the_way_in_is_tried_and_not_believed(
+    monkeypatch: pytest.MonkeyPatch, taking: set[tuple[str, int]], way: tuple[str, str | None]
+) -> None:
+    monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
+    node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
+    assert finding._way_in(service("10.9.9.9", 30000, 15021), [node]) == way
+    assert finding._way_in(None, [node]) == ("", None)
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube: Kube) -> None:
+    before = objects(kube)
+    config = {"KUBECONFIG": str(there.kubeconfig)}
+    ours = {"app.kubernetes.io/managed-by": "seatrial"}
+    for name, labels in {
+        "left": {**ours, RUN: "r1"},
+        "kept": {**ours, RUN: "r2", KEPT: "true"},
+        "somebodys": {RUN: "r3"},
+    }.items():
+        kube.create("namespaces", {"metadata": {"name": name, "labels": labels}})
+    with taken(there).provide() as access:
+        run = {**ours, **access.namespaces.labels}
+        kube.create("namespaces", {"metadata": {"name": "in-use", "labels": run}})
+        said = " ".join(line for _, line in clean(there.ready["context"], config))
+        assert "namespace left: removed" in said
+        assert "namespace kept: kept" in said
+        assert f"namespace in-use: in use by {owner()}" in said
+        assert "somebodys" not in said
+    for name in ("kept", "somebodys"):
+        kube.delete("namespaces", name, missing_ok=False)
+    eventually(lambda: must_be(before, kube), within=patience("namespaces go", 20))
+
+
+def must_be(before: dict[str, str], kube: Kube) -> None:
+    if before != objects(kube):
+        raise Unmet("objects", expected="as before", seen=sorted(set(objects(kube)) - set(before)))
