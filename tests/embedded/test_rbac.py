@@ -172,6 +172,8 @@ async def test_nobody_hands_on_what_he_does_not_hold() -> None:
         await account.client.api.create(f"roles.{RBAC}", role("Role", "more", *wanted), "here")
         bound = binding("RoleBinding", "more", "more", ACCOUNT)
         assert await account.code(BINDINGS, "POST", bound) == 403
+        absent = await account.ask(BINDINGS, "POST", binding("RoleBinding", "a", "absent"))
+        assert (absent.code, absent.body["details"]["name"]) == (404, "absent")
         less = role("Role", "less", rule("get", "configmaps", "", "m"))
         assert await account.code(ROLES, "POST", less) == 201
         assert await account.code(BINDINGS, "POST", binding("RoleBinding", "l", "less")) == 201

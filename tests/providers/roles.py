@@ -11,12 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
+from fixtures.expectations.versions import PAIRS, Pair
+from fixtures.kube.roles import Permission, granted, smallest, text
 from tests.embedded.conftest import started
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "rbac"
-# The newest pair, and dying pods that take no half minute.
-CLUSTER = ("--istio-version", "1.31.0", "--kube-version", "1.35.0", "--termination-seconds", "2")
 CONTEXT = "seatrial-embedded"
 PROFILES = {
     "readonly": ("--profile", "readonly"),
@@ -38,21 +40,30 @@ def walk(
     )
 
 
+def cluster_of(pair: Pair) -> tuple[str, ...]:
+    """The options of a cluster of these versions, whose dying pods take no half minute."""
+    versions = ("--istio-version", pair.istio, "--kube-version", pair.kube)
+    return (*versions, "--termination-seconds", "2")
+
+
 def main() -> int:
-    """Walk once for each role."""
-    wrong = 0
+    """Walk once for each role on each pair of versions; a role grants what any of them needs."""
+    needed: dict[str, set[Permission]] = {name: set() for name in PROFILES}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        with started(home, *CLUSTER) as cluster:
-            for name, options in PROFILES.items():
-                path = FOLDER / f"{name}.yaml"
-                path.unlink(missing_ok=True)
-                done = walk(cluster.kubeconfig, home, *options, "--write-role", str(path))
-                sys.stdout.write(f"{path.relative_to(ROOT)}: exit code {done.returncode}\n")
-                if not path.exists():
-                    sys.stdout.write(done.stdout + done.stderr)
-                    wrong = 1
-    return wrong
+        for pair in PAIRS:
+            with started(home, *cluster_of(pair)) as cluster:
+                for name, options in PROFILES.items():
+                    path = home / f"{name}-{pair.istio}.yaml"
+                    done = walk(cluster.kubeconfig, home, *options, "--write-role", str(path))
+                    sys.stdout.write(f"Istio {pair.istio}, {name}: {done.returncode}\n")
+                    if not path.exists():
+                        sys.stdout.write(done.stdout + done.stderr)
+                        return 1
+                    needed[name] |= set(granted(yaml.safe_load_all(path.read_text())))
+    for name, permissions in needed.items():
+        (FOLDER / f"{name}.yaml").write_text(text(name, smallest(permissions)))
+    return 0
 
 
 if __name__ == "__main__":

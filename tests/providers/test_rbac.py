@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from fixtures.asked import VERBS, Asked
+from fixtures.expectations.versions import PAIRS
 from fixtures.kube import Kube, Refused, roles
 from fixtures.kube.roles import GROUP, HOME, Permission, granted
 from fixtures.providers.base import Access
 from tests.embedded.conftest import started
-from tests.providers.roles import CLUSTER, CONTEXT, FOLDER, PROFILES, walk
+from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, walk
 
 Body = dict[str, Any]
 
@@ -69,7 +70,7 @@ def _resources(kube: Kube, place: Any) -> list[Body]:
 @pytest.fixture(scope="module")
 def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
     home = tmp_path_factory.mktemp("ruled")
-    with started(home, *CLUSTER) as cluster:
+    with started(home, *cluster_of(PAIRS[0])) as cluster:
         admin = Kube.connect(access(cluster.kubeconfig))
         admin.apply(roles.manifest("none", []))
         path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{HOME}/token"
@@ -85,7 +86,7 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
 
 
 def access(kubeconfig: Path) -> Access:
-    return Access(kubeconfig, CONTEXT, None, "rehearsal", "test", "1.31.0", "1.35.0")
+    return Access(kubeconfig, CONTEXT, None, "rehearsal", "test", PAIRS[0].istio, PAIRS[0].kube)
 
 
 def read(folder: Path) -> Body:
