@@ -223,6 +223,20 @@ async def test_reviews_tell_the_truth() -> None:
 
 
 @in_a_loop
+async def test_who_may_pose_as_another_is_held_to_what_that_one_may() -> None:
+    async with weak() as account:
+        await account.allow(rule("get", "configmaps"))
+        as_account = {"Impersonate-User": ME}
+        assert (await account.client.ask(f"{MAPS}/m", **as_account)).code == 404
+        assert (await account.client.ask(MAPS, **as_account)).code == 403
+        refused = await account.ask(f"{MAPS}/m", **{"Impersonate-User": "kubernetes-admin"})
+        assert refused.body["message"] == (
+            f'users "kubernetes-admin" is forbidden: User "{ME}" cannot impersonate resource '
+            '"users" in API group "" at the cluster scope'
+        )
+
+
+@in_a_loop
 async def test_a_token_ends_with_its_time_and_with_its_account() -> None:
     async with weak() as account:
         assert await account.code(MAPS) == 403
