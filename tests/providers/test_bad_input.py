@@ -33,7 +33,18 @@ BAD = [
         "only the embedded cluster is broken on purpose, never --provider existing",
         id="a fault for a real cluster",
     ),
-    pytest.param(("--provider", "kind"), 11, "no such provider yet; use embedded", id="kind"),
+    pytest.param(
+        ("--istio-set", "hub=x"), 4, "--istio-set: only with --provider kind", id="a kind option"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-set", "hub"), 4, "KEY=VALUE is needed", id="half a setting"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--install", "magic"), 4, "there are istioctl, helm", id="installer"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
+    ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
 
