@@ -6,6 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fixtures.faults import CATALOGUE
+from fixtures.plugins.cluster import chosen
+from fixtures.providers.engines import Engine, NoEngine
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
@@ -112,3 +114,21 @@ def test_faults_are_listed(walks: Walks) -> None:
     ended = walks.walk("--list-faults")
     assert ended.code == 0
     assert all(name in ended.output for name in CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("found", "fault", "provider", "words"),
+    [
+        pytest.param(Engine("docker", "28.1.0"), "", "kind", "docker 28.1.0 answers", id="engine"),
+        pytest.param(NoEngine("none there"), "", "embedded", "none there", id="no engine"),
+        pytest.param(
+            Engine("docker", "28.1.0"), "a-fault", "embedded", "a-fault is asked for", id="a fault"
+        ),
+    ],
+)
+def test_auto_takes_a_real_cluster_where_it_can_be_had(
+    found: Engine | NoEngine, fault: str, provider: str, words: str
+) -> None:
+    taken, why = chosen(found, fault)
+    assert taken == provider
+    assert words in why
