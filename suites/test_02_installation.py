@@ -28,6 +28,7 @@ def test_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
     "The ingress gateway is rolled out whole.",
     source="Kubernetes, Deployment status; Istio's demo profile",
     hint="A gateway is ready when istiod has sent it its configuration: look at its log.",
+    feature="ingress-gateway",
 )
 def test_the_ingress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
     control_plane.expect_rolled_out("istio-ingressgateway")
@@ -37,6 +38,7 @@ def test_the_ingress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
     "The egress gateway is rolled out whole.",
     source="Kubernetes, Deployment status; Istio's demo profile",
     hint="A gateway is ready when istiod has sent it its configuration: look at its log.",
+    feature="egress-gateway",
 )
 def test_the_egress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
     control_plane.expect_rolled_out("istio-egressgateway")
@@ -64,6 +66,7 @@ def test_istiods_services_have_their_ports(control_plane: ControlPlane) -> None:
     "The ingress gateway's Service is a load balancer with its whole port table.",
     source="manifests/charts/gateways/istio-ingress, demo profile",
     hint="A Service that is patched by hand loses ports at the next installation, or keeps them.",
+    feature="demo-ports",
 )
 def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
     control_plane.expect_services_of("istio-ingressgateway")
@@ -73,6 +76,7 @@ def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
     "The egress gateway's Service is internal, with its whole port table.",
     source="manifests/charts/gateways/istio-egress, demo profile",
     hint="The demo profile's egress has 80 and 443, and no 15443.",
+    feature="demo-ports",
 )
 def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
     control_plane.expect_services_of("istio-egressgateway")

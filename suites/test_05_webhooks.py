@@ -13,6 +13,7 @@ VALIDATION = "pkg/webhooks/validation/controller/controller.go"
     "Both injector configurations are registered: the revision's and the default tag's.",
     source="operator/pkg/webhook/webhook.go, WebhooksToDeploy",
     hint="Was Istio installed by istioctl without a revision? Helm makes no tag.",
+    feature="default-tag",
 )
 def test_both_injector_configurations_are_registered(webhooks: Webhooks) -> None:
     webhooks.expect_configurations("mutating")
@@ -106,6 +107,7 @@ def test_a_dry_run_pod_comes_back_injected(admission: Admission) -> None:
     "Both validator configurations are registered: the revision's and the default's.",
     source=VALIDATION,
     hint="Does istiod-default-validator exist? It goes with the default tag.",
+    feature="default-tag",
 )
 def test_both_validator_configurations_are_registered(webhooks: Webhooks) -> None:
     webhooks.expect_configurations("validating")

@@ -24,13 +24,14 @@ def test_the_gateway_runs_the_proxy_as_a_router(gateway: Gateway) -> None:
     "The gateway's Service leads 80 to 8080 and 443 to 8443, and every port has a NodePort.",
     source=CHART,
     hint="Compare the Service with the chart's port table; nothing fixes the NodePorts.",
+    feature="demo-ports",
 )
 def test_the_gateways_service_has_its_port_table(gateway: Gateway) -> None:
     gateway.expect_ports()
 
 
 @claim(
-    "The Gateway selects the ingress gateway and takes HTTP for every host.",
+    "The Gateway selects the ingress gateway and takes HTTP for the sample's host.",
     source=SAMPLE,
     hint="A selector that chooses no gateway pod leaves it without listener: refused.",
     feature="bookinfo",
@@ -50,10 +51,10 @@ def test_the_virtual_service_has_its_five_routes(gateway: Gateway) -> None:
 
 
 @claim(
-    "Through the NodePort each route reaches productpage.",
+    "From outside the cluster each route reaches productpage.",
     source=f"{SAMPLE}; Envoy: x-envoy-upstream-service-time",
     hint="The message names the first broken hop and says the log's response flag in words.",
-    feature="node-port",
+    feature="ingress",
     gate=True,
 )
 @pytest.mark.parametrize("route", ROUTES)
@@ -65,7 +66,7 @@ def test_each_route_reaches_productpage(client: Client, route: str) -> None:
     "The product page that comes through the gateway shows details and reviews.",
     source="the sample's productpage: it is 200 with an error inside where a service fails",
     hint="Are details and reviews ready, and does productpage's sidecar reach them?",
-    feature="node-port",
+    feature="ingress",
 )
 def test_the_page_through_the_gateway_is_whole(client: Client) -> None:
     client.expect_whole_page()
@@ -75,7 +76,7 @@ def test_the_page_through_the_gateway_is_whole(client: Client) -> None:
     "Twenty requests in a row all get the whole page.",
     source="Envoy drains old listeners for 45 s: one good answer is no proof of a settled way",
     hint="Did something change just before? Look for several gateways or endpoints that differ.",
-    feature="node-port",
+    feature="ingress",
     level="extended",
 )
 def test_the_page_stays_reachable(client: Client) -> None:
@@ -86,7 +87,7 @@ def test_the_page_stays_reachable(client: Client) -> None:
     "The API of productpage is reached through the gateway and lists the book as JSON.",
     source="the sample's productpage, /api/v1/products",
     hint="Is it productpage that answers? Look at the answer's headers.",
-    feature="node-port",
+    feature="ingress",
 )
 def test_the_products_are_json(client: Client) -> None:
     client.expect_products()
@@ -96,7 +97,7 @@ def test_the_products_are_json(client: Client) -> None:
     "A path that no route matches is answered 404 by the gateway itself.",
     source="Envoy: response flags, NR; seen on a living 1.29.6",
     hint="An application behind it means a route that the sample does not have.",
-    feature="node-port",
+    feature="ingress",
 )
 def test_a_path_no_route_matches_gets_404(client: Client) -> None:
     client.expect_unrouted()

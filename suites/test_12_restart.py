@@ -118,7 +118,7 @@ def test_an_invalid_virtual_service_is_still_refused(restarted: Restarted) -> No
     "After the restart each route through the gateway reaches productpage.",
     source=STAGE,
     hint="The message names the first broken hop and says the log's response flag in words.",
-    feature="node-port",
+    feature="ingress",
 )
 def test_each_route_still_reaches_productpage(restarted: Restarted) -> None:
     restarted.client.expect_routes()
@@ -128,7 +128,7 @@ def test_each_route_still_reaches_productpage(restarted: Restarted) -> None:
     "After the restart a path that no route matches still gets the gateway's 404.",
     source=STAGE,
     hint="Has the new gateway got its configuration from istiod?",
-    feature="node-port",
+    feature="ingress",
 )
 def test_a_path_no_route_matches_still_gets_404(restarted: Restarted) -> None:
     restarted.client.expect_unrouted()
@@ -138,7 +138,7 @@ def test_a_path_no_route_matches_still_gets_404(restarted: Restarted) -> None:
     "After the restart the page through the gateway is whole again.",
     source=STAGE,
     hint="How long it was away meanwhile is told as a note.",
-    feature="node-port",
+    feature="ingress",
 )
 def test_the_page_is_whole_again(restarted: Restarted) -> None:
     restarted.tell_absence()

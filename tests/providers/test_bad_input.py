@@ -6,6 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fixtures.faults import CATALOGUE
+from fixtures.plugins.cluster import chosen
+from fixtures.providers.engines import Engine, NoEngine
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
@@ -18,7 +20,6 @@ BAD = [
     pytest.param(
         ("--profile", "full"), 4, "--profile full: unknown; there are smoke", id="profile"
     ),
-    pytest.param(("--profile", "readonly"), 4, "this version cannot do that yet", id="readonly"),
     pytest.param(("--istio-version", "1.2"), 4, "1.2: unknown; there are 1.31.0", id="Istio"),
     pytest.param(("--istio-version", "1.3"), 4, "1.3: unknown", id="half a minor version"),
     pytest.param(
@@ -34,8 +35,18 @@ BAD = [
         "only the embedded cluster is broken on purpose, never --provider existing",
         id="a fault for a real cluster",
     ),
-    pytest.param(("--provider", "kind"), 11, "no such provider yet; use embedded", id="kind"),
-    pytest.param(("--provider", "existing"), 11, "no such provider yet", id="existing"),
+    pytest.param(
+        ("--istio-set", "hub=x"), 4, "--istio-set: only with --provider kind", id="a kind option"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-set", "hub"), 4, "KEY=VALUE is needed", id="half a setting"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--install", "magic"), 4, "there are istioctl, helm", id="installer"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
+    ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
 
@@ -103,3 +114,21 @@ def test_faults_are_listed(walks: Walks) -> None:
     ended = walks.walk("--list-faults")
     assert ended.code == 0
     assert all(name in ended.output for name in CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("found", "fault", "provider", "words"),
+    [
+        pytest.param(Engine("docker", "28.1.0"), "", "kind", "docker 28.1.0 answers", id="engine"),
+        pytest.param(NoEngine("none there"), "", "embedded", "none there", id="no engine"),
+        pytest.param(
+            Engine("docker", "28.1.0"), "a-fault", "embedded", "a-fault is asked for", id="a fault"
+        ),
+    ],
+)
+def test_auto_takes_a_real_cluster_where_it_can_be_had(
+    found: Engine | NoEngine, fault: str, provider: str, words: str
+) -> None:
+    taken, why = chosen(found, fault)
+    assert taken == provider
+    assert words in why

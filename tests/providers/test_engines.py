@@ -18,6 +18,13 @@ from fixtures.providers.engines import Engine, NoEngine, find_engine
             id="no server",
         ),
         pytest.param(
+            "echo 'permission denied while trying to connect' >&2; exit 1",
+            NoEngine(
+                "docker is installed, but this user may not ask its server (permission denied)"
+            ),
+            id="no right",
+        ),
+        pytest.param(
             "echo",
             NoEngine("docker is installed, but its server does not answer"),
             id="no server, and no exit code either",

@@ -170,7 +170,7 @@ def test_what_the_cluster_does_not_declare_is_not_claimed(walks: Walks) -> None:
         """
 @so(feature="egress-gateway")
 def test_absent(cluster): examined_one(1)
-@so(feature="node-port")
+@so(feature="ingress")
 def test_there(cluster): examined_one(1)
 """,
     )

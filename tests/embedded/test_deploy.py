@@ -1,0 +1,151 @@
+"""What others apply or run as it stands: accepted by the API server with strict validation."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fixtures.expectations.rows import minor
+from fixtures.expectations.versions import PAIRS, kubernetes_range
+from fixtures.plugins.options import PROFILES
+from tests.embedded.small import in_a_loop
+from tests.embedded.test_api_http import Client, a_server
+
+Body = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "docs" / "deploy"
+MANIFESTS = sorted([DEPLOY / "cronjob.yaml", *(ROOT / "docs" / "rbac").glob("*.yaml")])
+STRICT = "dryRun=All&fieldValidation=Strict"
+# Standing namespaces whose roles the manifests bring.
+NAMESPACES = ("seatrial", "istio-system", "kube-system", "default")
+
+
+def read(path: Path) -> list[Body]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+async def refusal(client: Client, body: Body) -> str:
+    """What the API server has against an object; empty if nothing."""
+    info = client.api.registry.of_kind(body["apiVersion"], body["kind"])
+    assert info, body["kind"]
+    prefix = f"/apis/{body['apiVersion']}" if info.group else "/api/v1"
+    place = f"/namespaces/{body['metadata']['namespace']}" if info.namespaced else ""
+    answer = await client.ask(f"{prefix}{place}/{info.plural}?{STRICT}", "POST", body)
+    return "" if answer.code == 201 else str(answer.body["message"])
+
+
+async def stand(client: Client) -> None:
+    known = {body["metadata"]["name"] for body in client.api.list("namespaces")}
+    for name in set(NAMESPACES) - known:
+        await client.api.create("namespaces", {"metadata": {"name": name}})
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@in_a_loop
+async def test_manifests_are_valid(path: Path) -> None:
+    async with a_server() as client:
+        await stand(client)
+        wrong = {
+            f"{body['kind']} {body['metadata']['name']}": await refusal(client, body)
+            for body in read(path)
+            if body["metadata"]["name"] not in NAMESPACES or body["kind"] != "Namespace"
+        }
+        assert {what: why for what, why in wrong.items() if why} == {}
+
+
+@in_a_loop
+async def test_a_mistake_in_a_manifest_would_be_noticed() -> None:
+    async with a_server() as client:
+        await stand(client)
+        [job] = [body for body in read(DEPLOY / "cronjob.yaml") if body["kind"] == "CronJob"]
+        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        pod["serviceAcountName"] = pod.pop("serviceAccountName")
+        assert 'unknown field "spec.jobTemplate.spec' in await refusal(client, job)
+
+
+@in_a_loop
+async def test_the_sonobuoy_plugin_is_a_valid_pod() -> None:
+    [plugin] = read(DEPLOY / "sonobuoy-plugin.yaml")
+    assert set(plugin) == {"sonobuoy-config", "podSpec", "spec"}
+    config = plugin["sonobuoy-config"]
+    assert (config["driver"], config["result-format"]) == ("Job", "junit")
+    container = plugin["spec"]
+    # Sonobuoy adds the volume of this name, and a container that collects from it.
+    assert container["volumeMounts"][0]["name"] == "results"
+    assert "${results}/done" in container["args"][0]
+    spec = plugin["podSpec"] | {
+        "containers": [container],
+        "volumes": [{"name": "results", "emptyDir": {}}],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "seatrial"}}
+    async with a_server() as client:
+        await stand(client)
+        account = {"metadata": {"name": spec["serviceAccountName"]}}
+        await client.api.create("serviceaccounts", account, "seatrial")
+        assert await refusal(client, pod | {"spec": spec}) == ""
+
+
+def test_the_cron_job_uses_what_the_role_makes() -> None:
+    claim, options, job = read(DEPLOY / "cronjob.yaml")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    role = read(ROOT / "docs" / "rbac" / f"{options['data']['PROFILE']}.yaml")
+    accounts = [d["metadata"] for d in role if d["kind"] == "ServiceAccount"]
+    assert {"name": pod["serviceAccountName"], "namespace": "seatrial"} in accounts
+    assert container["envFrom"] == [{"configMapRef": {"name": options["metadata"]["name"]}}]
+    volumes = {v["name"]: v for v in pod["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    assert volumes["reports"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert options["data"]["PROFILE"] in PROFILES
+
+
+def test_the_image_holds_all_that_a_walk_needs() -> None:
+    lines = (DEPLOY / "Containerfile").read_text().splitlines()
+    copied = {shlex.split(line)[1] for line in lines if line.startswith("COPY")}
+    assert copied == {"pyproject.toml", "conftest.py", "fixtures", "reports", "suites"}
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def environments() -> set[str]:
+    """The matrix of tox.ini."""
+    [line] = [
+        x for x in (ROOT / "tox.ini").read_text().splitlines() if x.startswith("[testenv:istio")
+    ]
+    parts = line.removeprefix("[testenv:istio1.{").removesuffix("}]").split("}-kube1.{")
+    istios, kubes = (part.split(",") for part in parts)
+    return {f"istio1.{istio}-kube1.{kube}" for istio, kube in product(istios, kubes)}
+
+
+def test_the_matrix_of_tox_has_the_pairs_of_the_table() -> None:
+    fitting = {
+        f"istio{minor(p.istio)}-kube1.{kube}"
+        for p in PAIRS
+        for kube in range(20, 40)
+        if f"1.{kube}" in kubernetes_range(p.istio)
+    }
+    assert fitting <= environments()
+    assert {e.partition("-")[0] for e in environments()} == {e.partition("-")[0] for e in fitting}
+
+
+def test_the_nightly_run_walks_on_every_pair_and_keeps_its_reports() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    assert "schedule" in workflow[True]  # YAML reads the key `on` so
+    job = workflow["jobs"]["walk"]
+    pairs = job["strategy"]["matrix"]["pair"]
+    assert set(pairs) == {f"istio{minor(p.istio)}-kube{p.kube}" for p in PAIRS}
+    assert set(pairs) <= environments()
+    steps = job["steps"]
+    assert all(("uses" in step) != ("run" in step) for step in steps)
+    assert all("@" in step["uses"] for step in steps if "uses" in step)
+    told = [step for step in steps if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
+    kept = [step for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert [step["if"] for step in (*told, *kept)] == ["always()", "always()"]
+    assert {"report.html", "junit.xml", "summary.md"} <= {
+        Path(line).name for line in kept[0]["with"]["path"].split()
+    }

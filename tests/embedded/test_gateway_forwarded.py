@@ -1,0 +1,53 @@
+"""Without a NodePort the routes are asked through a port-forward, by the same claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from fixtures.claims import Unmet
+from fixtures.expectations import expected
+from fixtures.kube import Kube
+from fixtures.mesh.client import Client
+from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.gateway import Gateway
+from fixtures.providers.base import Access
+from tests.embedded.conftest import Standin
+
+
+@pytest.fixture(scope="module")
+def forwarded(standin: Standin) -> Iterator[Client]:
+    """Somebody who reaches the gateway's pod by a port-forward alone."""
+    said = [standin.ready[key] for key in ("context", "istio", "kubernetes")]
+    kube = Kube.connect(
+        Access(standin.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+    )
+    rows = expected(said[1], said[2], [said[2]])
+    yield Client(Gateway(kube, rows, "", ControlPlane(kube, rows), way="gateway-forward"))
+    kube.close()
+
+
+def test_each_route_and_none_are_answered(forwarded: Client) -> None:
+    forwarded.expect_routes()
+    forwarded.expect_unrouted()
+    forwarded.expect_whole_page()
+    forwarded.expect_upstream()
+
+
+def test_the_host_name_is_asked_for(forwarded: Client) -> None:
+    named = replace(forwarded, gateway=replace(forwarded.gateway, host="a.seatrial.example"))
+    named.expect_products()  # its routes take every host
+    assert "-H 'Host: a.seatrial.example'" in named.gateway.curl("http://localhost:8080", "/")[1]
+
+
+def test_a_failure_is_explained_without_the_node(
+    forwarded: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gateway, "pods", lambda _: ())
+    base = forwarded.gateway.base()
+    with pytest.raises(Unmet, match="no pod of the ingress gateway is ready"):
+        forwarded._fetch(base, "/productpage", "x")
+    names = [hop.name for hop in forwarded._way().hops()]
+    assert names[0] == "Service -> pod of the gateway"

@@ -1,0 +1,1 @@
+"""Tests of the proof: that a broken living mesh is noticed, mended, and mended after a kill."""

@@ -1,0 +1,134 @@
+"""A living mesh is broken and mended, and mended first where an earlier proof was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.claims import Unmet
+from fixtures.deadlines import patience
+from fixtures.faults.living import LIVING
+from fixtures.kube import Kube
+from fixtures.providers.base import Access
+from fixtures.waiting import eventually
+from tests.embedded.conftest import VERSIONS, Standin, started
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 150
+VALIDATORS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+VALIDATOR = "istiod-default-validator"
+STRUCK = patience("the fault has struck", 90)
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[Standin]:
+    """A mesh of our own that outlives the proof."""
+    home = tmp_path / "there"
+    home.mkdir()
+    with started(home, *VERSIONS, "--termination-seconds", "0.5") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kube(there: Standin) -> Iterator[Kube]:
+    context = there.ready["context"]
+    door = Kube.connect(Access(there.kubeconfig, context, None, "rehearsal", "test", "1", "1"))
+    yield door
+    door.close()
+
+
+def command(there: Standin, folder: Path, *options: str) -> list[str]:
+    context = there.ready["context"]
+    asked = [str(path) for path in (ROOT / "suites").glob("test_0[57]_*.py")]
+    line = [sys.executable, "-m", "pytest", *asked, "-q", "--provider", "existing"]
+    line += ["--kube-context", context, "--profile", "conformance", "--prove"]
+    return [*line, "--reports-dir", str(folder), *options]
+
+
+def proof(there: Standin, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(there, folder, *options),
+        cwd=ROOT,
+        env=environment(there),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def environment(there: Standin) -> dict[str, str]:
+    home = there.kubeconfig.parent
+    return {**os.environ, "KUBECONFIG": str(there.kubeconfig), "XDG_STATE_HOME": str(home)}
+
+
+def only(*names: str) -> list[str]:
+    return [part for name in names for part in ("--only-fault", name)]
+
+
+def test_faults_are_noticed_and_mended(there: Standin, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    names = ("default-validator-missing", "virtualservice-deleted")
+    done = proof(there, folder, "--allow-break", there.ready["context"], *only(*names))
+    assert done.returncode == 0, done.stdout[-3000:]
+    rows = (folder / "prove.md").read_text()
+    assert [line.split(" | ")[0] for line in rows.splitlines() if line.endswith("| yes |")] == [
+        f"| {name}" for name in names
+    ]
+    report = json.loads((folder / "report.json").read_text())
+    assert {claim["verdict"] for claim in report["claims"]} == {"passed"}
+
+
+def test_a_proof_killed_in_mid_fault_is_mended_by_the_next(
+    there: Standin, kube: Kube, tmp_path: Path
+) -> None:
+    allowed = ("--allow-break", there.ready["context"])
+    first = command(there, tmp_path / "killed", *allowed, *only("default-validator-missing"))
+    with subprocess.Popen(
+        first,
+        cwd=ROOT,
+        env=environment(there),
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    ) as walking:
+        try:
+            eventually(lambda: must_be_gone(kube, walking), within=STRUCK, every=0.01)
+        finally:
+            walking.send_signal(signal.SIGKILL)
+    assert kube.find(VALIDATORS, VALIDATOR) is None
+    kube.delete("leases.coordination.k8s.io", "seatrial", "default")  # else held for a minute
+    done = proof(there, tmp_path / "next", *allowed, *only("injector-fails-open"))
+    assert "mended first: default-validator-missing" in done.stdout, done.stdout[-3000:]
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert kube.find(VALIDATORS, VALIDATOR)
+    assert not list((there.kubeconfig.parent / "seatrial").glob("struck-*"))
+
+
+def must_be_gone(kube: Kube, walking: subprocess.Popen[bytes]) -> None:
+    assert walking.poll() is None, "the proof ended by itself"
+    if kube.find(VALIDATORS, VALIDATOR):
+        raise Unmet(VALIDATOR, expected="gone", seen="there")
+
+
+@pytest.mark.parametrize("allowed", [(), ("--allow-break", "another")], ids=["unsaid", "another"])
+def test_nothing_is_broken_unless_its_context_is_named_again(
+    tmp_path: Path, allowed: tuple[str, ...]
+) -> None:
+    line = [sys.executable, "-m", "pytest", "suites", "--prove", "--provider", "existing"]
+    line += ["--kube-context", "staging", "--reports-dir", str(tmp_path / "out"), *allowed]
+    done = subprocess.run(
+        line, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 13
+    assert "say --allow-break staging" in done.stdout + done.stderr
+
+
+def test_at_least_fifteen_ways_can_be_proven() -> None:
+    assert len(LIVING) >= 15

@@ -1,0 +1,61 @@
+"""What a fault found is on disk before it strikes, and is known again in another process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.faults import Fault
+from fixtures.faults.living import FAULTS, LIVING, in_namespace, memory, remember
+from fixtures.faults.rollouts import Scale, Template
+from fixtures.faults.struck import Record, Unreadable
+from fixtures.faults.ways import Several
+
+
+def found(fault: Fault) -> Fault:
+    way = Several(Scale("ns", ("a",), saved={"a": 2}), Scale("ns", ("b",), saved={"b": 3}))
+    return replace(fault, way=way)
+
+
+def test_a_fault_is_known_again_with_what_it_found(tmp_path: Path) -> None:
+    record = Record(tmp_path / "deep" / "struck.json")
+    fault = LIVING["egress-gateway-missing"]
+    assert isinstance(fault.way, Scale)
+    struck = replace(fault, way=replace(fault.way, saved={"istio-egressgateway": 2}))
+    record.write(struck, "elsewhere")
+    again = record.read()
+    assert again is not None
+    assert again.name == fault.name
+    assert memory(again.way) == {"istio-egressgateway": 2}
+    assert record.path.stat().st_mode & 0o077 == 0
+
+
+def test_there_is_nothing_to_mend_without_a_record(tmp_path: Path) -> None:
+    assert Record(tmp_path / "struck.json").read() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"fault": "nobody"}'], ids=["empty", "list", "no"])
+def test_a_record_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "struck.json"
+    path.write_text(text)
+    with pytest.raises(Unreadable, match="mend the mesh by hand"):
+        Record(path).read()
+
+
+def test_several_ways_keep_their_own_memories() -> None:
+    fault = found(FAULTS[0])
+    other = Several(Scale("ns", ("a",)), Scale("ns", ("b",)))
+    remember(other, memory(fault.way))
+    assert memory(other) == [{"a": 2}, {"b": 3}]
+
+
+def test_a_fault_follows_the_sample_into_its_namespace() -> None:
+    way = in_namespace(LIVING["pod-label-inject-false"], "seatrial-r1").way
+    assert isinstance(way, Template)
+    assert way.namespace == "seatrial-r1"
+    assert (
+        in_namespace(LIVING["egress-gateway-missing"], "x").way
+        == LIVING["egress-gateway-missing"].way
+    )

@@ -1,0 +1,62 @@
+"""What the tests of the kind provider stand on: stand-ins on the PATH, a provider over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fixtures.providers.kind import Kind, host
+from fixtures.providers.kind.installing import Installation
+from fixtures.providers.kind.places import Places
+from fixtures.providers.kind.tools import Wanted
+from tests.providers.standins import Standins, standins
+
+NAME = "seatrial-istio1.29.6-kube1.34"
+FOUND = SimpleNamespace(kube="1.34.3", evidence="conformance", features=frozenset(), absent=())
+KUBECTL = "kubectl --kubeconfig={home}/state/{name}/kubeconfig --context=kind-{name}"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standins:
+    """A machine with an engine and tools that stand in, fit for a cluster."""
+    made = standins(tmp_path / "standins")
+    monkeypatch.setenv("PATH", str(made.home / "bin"))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for name, value in (("max_user_instances", 512), ("max_user_watches", 524288)):
+        (tmp_path / name).write_text(str(value))
+    (tmp_path / "meminfo").write_text(f"MemAvailable: {8 * 2**20} kB\n")
+    monkeypatch.setattr(host, "INOTIFY", tmp_path)
+    monkeypatch.setattr(host, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(host, "DISK", 0)
+    monkeypatch.setattr(host, "CACHE", 0)
+    monkeypatch.setattr(Kind, "_found", lambda *_: FOUND)
+    return made
+
+
+def provider(
+    machine: Standins,
+    *,
+    keep: bool = False,
+    archives: tuple[Path, ...] = (),
+    mapped: bool = False,
+    how: Installation | None = None,
+) -> Kind:
+    """A provider whose tools stand in."""
+    home = machine.home.parent
+    return Kind(
+        wanted=Wanted("1.29.6", "1.34", istio_dir=machine.istio),
+        installation=how or Installation(),
+        diagnostics=home / "logs",
+        image_archives=archives,
+        keep=keep,
+        places=Places(cache=home / "cache", state=home / "state"),
+        mapped=mapped,
+    )
+
+
+def left(machine: Standins) -> list[str]:
+    """The files of the provider's state that are left, locks aside."""
+    state = machine.home.parent / "state"
+    return [str(p.relative_to(state)) for p in state.rglob("*") if p.suffix != ".lock"]

@@ -1,0 +1,70 @@
+"""`python -m tests.providers.roles`: write docs/rbac again, from walks over the embedded cluster.
+
+Each walk takes it as `--provider existing` takes any cluster, and writes down what it asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from fixtures.expectations.versions import PAIRS, Pair
+from fixtures.kube.roles import Permission, granted, smallest, text
+from tests.embedded.conftest import started
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "rbac"
+CONTEXT = "seatrial-embedded"
+PROFILES = {
+    "readonly": ("--profile", "readonly"),
+    "smoke": ("--profile", "smoke"),
+    "conformance": ("--profile", "conformance"),
+    "mesh-writes": ("--profile", "conformance", "--allow-mesh-writes"),
+}
+
+
+def walk(
+    kubeconfig: Path, reports: Path, *options: str, context: str = CONTEXT
+) -> subprocess.CompletedProcess[str]:
+    """Walk over a cluster that is there already."""
+    command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
+    command += ["--kube-context", context, "--reports-dir", str(reports), *options]
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def cluster_of(pair: Pair) -> tuple[str, ...]:
+    """The options of a cluster of these versions, whose dying pods take no half minute."""
+    versions = ("--istio-version", pair.istio, "--kube-version", pair.kube)
+    return (*versions, "--termination-seconds", "2")
+
+
+def main() -> int:
+    """Walk once for each role on each pair of versions; a role grants what any of them needs."""
+    needed: dict[str, set[Permission]] = {name: set() for name in PROFILES}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        for pair in PAIRS:
+            with started(home, *cluster_of(pair)) as cluster:
+                for name, options in PROFILES.items():
+                    path = home / f"{name}-{pair.istio}.yaml"
+                    done = walk(cluster.kubeconfig, home, *options, "--write-role", str(path))
+                    sys.stdout.write(f"Istio {pair.istio}, {name}: {done.returncode}\n")
+                    if not path.exists():
+                        sys.stdout.write(done.stdout + done.stderr)
+                        return 1
+                    needed[name] |= set(granted(yaml.safe_load_all(path.read_text())))
+    for name, permissions in needed.items():
+        (FOLDER / f"{name}.yaml").write_text(text(name, smallest(permissions)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+"""A cluster that is there is taken as it is, and left as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.claims import Unmet
+from fixtures.deadlines import patience
+from fixtures.kube import Kube
+from fixtures.plugins.cluster import not_supported
+from fixtures.providers.base import KEPT, RUN, Access, ProvisioningFailed, UnsafeTarget
+from fixtures.providers.existing import Existing, finding, owner
+from fixtures.providers.existing.api import Api
+from fixtures.providers.existing.cleaning import clean
+from fixtures.waiting import eventually
+from tests.embedded.conftest import VERSIONS, Standin, started
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 180
+KINDS = (
+    "namespaces",
+    "pods",
+    "services",
+    "deployments.apps",
+    "serviceaccounts",
+    "configmaps",
+    "leases.coordination.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "gateways.networking.istio.io",
+    "virtualservices.networking.istio.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+)
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    """A mesh that somebody else installed."""
+    home = tmp_path_factory.mktemp("there")
+    with started(home, *VERSIONS, "--termination-seconds", "0.5") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kube(there: Standin) -> Iterator[Kube]:
+    """Its owner's view."""
+    said = there.ready
+    door = Kube.connect(
+        Access(there.kubeconfig, said["context"], None, "rehearsal", "test", "1", "1", hooks=True)
+    )
+    yield door
+    door.close()
+
+
+def taken(there: Standin, **more: Any) -> Existing:
+    environment = {"KUBECONFIG": str(there.kubeconfig)}
+    given: dict[str, Any] = {"context": there.ready["context"], "environment": environment}
+    return Existing(**{**given, "supported": not_supported, "tell": pytest.fail, **more})
+
+
+def objects(kube: Kube) -> dict[str, str]:
+    return {
+        f"{kind} {o['metadata'].get('namespace', '')}/{o['metadata']['name']}": o["metadata"][
+            "uid"
+        ]
+        for kind in KINDS
+        for o in kube.list(kind)
+    }
+
+
+@contextmanager
+def walking(there: Standin, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A walk over it, as a process of its own."""
+    command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
+    command += ["--kube-context", there.ready["context"], "--reports-dir", str(folder), *options]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "KUBECONFIG": str(there.kubeconfig)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def walk(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
+    with walking(there, folder, *options) as process:
+        process.wait(SECONDS)
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+def must_have_made_a_namespace(kube: Kube) -> None:
+    if not kube.list("namespaces", labels="seatrial.example/run"):
+        raise Unmet("namespaces of the run", expected="one", seen="none")
+
+
+def verdicts(report: dict[str, Any], verdict: str) -> dict[str, str]:
+    return {c["id"]: c["message"] for c in report["claims"] if c["verdict"] == verdict}
+
+
+def test_versions_and_features_are_read_from_it(there: Standin) -> None:
+    with taken(there).provide() as access:
+        assert (access.istio_version, access.kube_version) == ("1.29.6", "1.34.4")
+        assert access.evidence == "rehearsal"  # it is the stand-in, whoever provides it
+        assert access.has("ingress")
+        assert {"writes", "pod-log", "port-forward", "demo-ports"} <= access.features
+        assert access.namespaces.sample.startswith("seatrial-r")
+        assert set(access.withheld) == {"addons", "restart"}
+        assert access.kubeconfig.stat().st_mode & 0o077 == 0
+    assert not access.kubeconfig.exists()
+
+
+def test_a_version_that_is_not_there_is_told_and_expected_all_the_same(there: Standin) -> None:
+    with taken(there, istio_version="1.30", kube_version="1.34").provide() as access:
+        assert access.istio_version == "1.30.0"
+        contradictions = [note for note in access.notes if "CONTRADICTION" in note]
+        assert contradictions == [
+            "CONTRADICTION: --istio-version 1.30 was asked for, the cluster has 1.29.6."
+        ]
+
+
+def test_a_second_run_is_told_who_holds_the_cluster(there: Standin, kube: Kube) -> None:
+    with taken(there).provide():
+        refused = pytest.raises(UnsafeTarget, match=rf"holds this cluster: .*pid {os.getpid()}")
+        with refused, taken(there).provide():
+            pytest.fail("both hold it")
+        assert kube.find("leases.coordination.k8s.io", "seatrial", "default")
+    assert kube.find("leases.coordination.k8s.io", "seatrial", "default") is None
+
+
+def test_a_lock_that_ran_out_is_taken_over(there: Standin, kube: Kube) -> None:
+    spec = {"holderIdentity": "gone", "leaseDurationSeconds": 60}
+    spec["renewTime"] = "2020-01-01T00:00:00.000000Z"
+    kube.create(
+        "leases.coordination.k8s.io", {"metadata": {"name": "seatrial"}, "spec": spec}, "default"
+    )
+    with taken(there).provide():
+        lease = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+        assert lease["spec"]["holderIdentity"] != "gone"
+
+
+def test_two_that_only_read_do_not_disturb_each_other(there: Standin, kube: Kube) -> None:
+    before = objects(kube)
+    with taken(there, read_only=True).provide(), taken(there, read_only=True).provide() as access:
+        assert access.read_only
+        assert "writes" not in access.features
+        assert objects(kube) == before
+
+
+def test_what_is_not_installed_is_absent(there: Standin, kube: Kube) -> None:
+    saved = kube.get("services", "istiod-revision-tag-default", "istio-system")
+    kube.delete("services", "istiod-revision-tag-default", "istio-system")
+    try:
+        with taken(there, read_only=True).provide() as access:
+            assert access.absent == {"istiod-revision-tag-default"}
+    finally:
+        for key in ("uid", "resourceVersion", "creationTimestamp"):
+            saved["metadata"].pop(key)
+        kube.create("services", saved, "istio-system")
+
+
+def test_a_mesh_that_the_suite_does_not_know_is_refused(there: Standin) -> None:
+    provider = taken(there, supported=lambda _: not_supported("1.2.0"))
+    refused = pytest.raises(ProvisioningFailed, match="too old: this suite knows")
+    with refused, provider.provide():
+        pytest.fail("it was provided")
+
+
+def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path: Path) -> None:
+    before, config = objects(kube), there.kubeconfig.read_bytes()
+    report = walk(there, tmp_path)
+    assert verdicts(report, "failed") == verdicts(report, "error") == {}
+    asked = verdicts(report, "passed")
+    assert {"gateway/the-products-are-json", "workloads/every-proxy-is-in-sync"} <= set(asked)
+    stages = {claim.partition("/")[0] for claim in verdicts(report, "not-claimed")}
+    assert stages == {"addons", "restart"}
+    assert report["exit_code"] == 0
+    assert objects(kube) == before
+    assert there.kubeconfig.read_bytes() == config
+
+
+def test_a_health_check_writes_nothing(there: Standin, kube: Kube, tmp_path: Path) -> None:
+    before = objects(kube)
+    report = walk(there, tmp_path, "--profile", "readonly")
+    assert verdicts(report, "failed") == verdicts(report, "error") == {}
+    assert len(verdicts(report, "passed")) > 30
+    assert objects(kube) == before
+
+
+def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
+    there: Standin, kube: Kube, tmp_path: Path
+) -> None:
+    before = objects(kube)
+    with walking(there, tmp_path) as process:
+        eventually(lambda: must_have_made_a_namespace(kube), within=patience("it begins", 60))
+        process.terminate()
+        assert process.wait(SECONDS) == 2
+    assert "stopped by SIGTERM" in (tmp_path / "summary.md").read_text()
+    assert objects(kube) == before
+
+
+def test_a_user_who_may_not_write_is_told_what_is_missing(
+    there: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may = Api.may
+    monkeypatch.setattr(
+        Api, "may", lambda *a, **k: a[1:3] != ("create", "namespaces") and may(*a, **k)
+    )
+    with taken(there).provide() as access:
+        assert access.read_only
+        assert "writes" not in access.features
+        assert "this user may not create namespaces" in access.withheld["sample"]
+
+
+def service(address: str, node_port: int, port: int) -> dict[str, Any]:
+    ports = [{"name": "status-port", "port": port, "nodePort": node_port}]
+    balancer = {"ingress": [{"ip": address}]}
+    return {"spec": {"ports": ports}, "status": {"loadBalancer": balancer}}
+
+
+@pytest.mark.parametrize(
+    ("taking", "way"),
+    [
+        pytest.param({("10.0.0.1", 30000)}, ("node-port", "10.0.0.1"), id="NodePort"),
+        pytest.param({("10.9.9.9", 15021)}, ("load-balancer", "10.9.9.9"), id="load balancer"),
+        pytest.param(set(), ("", None), id="none of them"),
+    ],
+)
+def test_the_way_in_is_tried_and_not_believed(
+    monkeypatch: pytest.MonkeyPatch, taking: set[tuple[str, int]], way: tuple[str, str | None]
+) -> None:
+    monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
+    node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
+    assert finding._way_in(service("10.9.9.9", 30000, 15021), [node]) == way
+    assert finding._way_in(None, [node]) == ("", None)
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube: Kube) -> None:
+    before = objects(kube)
+    config = {"KUBECONFIG": str(there.kubeconfig)}
+    ours = {"app.kubernetes.io/managed-by": "seatrial"}
+    for name, labels in {
+        "left": {**ours, RUN: "r1"},
+        "kept": {**ours, RUN: "r2", KEPT: "true"},
+        "somebodys": {RUN: "r3"},
+    }.items():
+        kube.create("namespaces", {"metadata": {"name": name, "labels": labels}})
+    with taken(there).provide() as access:
+        run = {**ours, **access.namespaces.labels}
+        kube.create("namespaces", {"metadata": {"name": "in-use", "labels": run}})
+        said = " ".join(line for _, line in clean(there.ready["context"], config))
+        assert "namespace left: removed" in said
+        assert "namespace kept: kept" in said
+        assert f"namespace in-use: in use by {owner()}" in said
+        assert "somebodys" not in said
+    for name in ("kept", "somebodys"):
+        kube.delete("namespaces", name, missing_ok=False)
+    eventually(lambda: must_be(before, kube), within=patience("namespaces go", 20))
+
+
+def must_be(before: dict[str, str], kube: Kube) -> None:
+    if before != objects(kube):
+        raise Unmet("objects", expected="as before", seen=sorted(set(objects(kube)) - set(before)))

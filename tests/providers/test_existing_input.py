@@ -1,0 +1,239 @@
+"""An existing cluster that cannot be used: one line that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fixtures.plugins.cluster import not_supported
+from fixtures.providers.base import ProvisionError, ProvisioningFailed, UnsafeTarget
+from fixtures.providers.existing import Existing, kubeconfig
+from fixtures.providers.existing.safety import PRODUCTION, must_be_safe
+from tests.walks import Walks
+
+pytest_plugins = ["pytester"]
+
+
+def config(server: str = "http://127.0.0.1:1", **user: str) -> str:
+    content = {
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "staging", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "staging",
+    }
+    return yaml.safe_dump(content)
+
+
+def ended_certificate() -> str:
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    made = made.not_valid_before(now - timedelta(days=9)).not_valid_after(now - timedelta(days=2))
+    pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return base64.b64encode(pem).decode()
+
+
+def refused(environment: dict[str, str], **more: Any) -> ProvisionError:
+    given: dict[str, Any] = {"context": "staging", "supported": not_supported, "tell": print}
+    provider = Existing(**{**given, "environment": environment, **more})
+    with pytest.raises(ProvisionError) as caught, provider.provide():
+        pytest.fail("it was provided")
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+FILES = [
+    pytest.param("", "is empty; name a full one in KUBECONFIG", id="empty"),
+    pytest.param("a: [", ", line 1 is not YAML; name the right file", id="not YAML"),
+    pytest.param("[1]", "is no kubeconfig: its clusters cannot be read", id="a list"),
+    pytest.param("contexts: [1]", "is no kubeconfig: its contexts cannot", id="no context in it"),
+    pytest.param("kind: Config", "no such context in", id="no such context"),
+    pytest.param(
+        config(**{"client-certificate-data": ended_certificate()}),
+        "ended on 20",
+        id="client certificate ended",
+    ),
+    pytest.param(
+        config(**{"client-certificate": "gone.pem"}),
+        "client certificate of context staging cannot be read",
+        id="client certificate missing",
+    ),
+    pytest.param(config(), "does not answer", id="unreachable"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), FILES)
+def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    error = refused({"KUBECONFIG": str(path)})
+    assert words in str(error)
+    assert error.exit_code == 10
+    assert path.read_text() == text
+
+
+def test_there_is_no_kubeconfig(tmp_path: Path) -> None:
+    error = refused({"HOME": str(tmp_path)})
+    assert str(tmp_path / ".kube" / "config") in str(error)
+    assert "set KUBECONFIG" in str(error)
+
+
+def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anywhere(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("kind: Config")
+    second.write_text(config(tokenFile="token"))
+    path = f"{tmp_path / 'missing'}:{first}:{second}"
+    target = kubeconfig.of_context("staging", {"KUBECONFIG": path})
+    assert target.content["users"][0]["user"]["tokenFile"] == str(tmp_path / "token")
+    error = refused({"KUBECONFIG": path}, context="other")
+    assert "--kube-context other: no such context" in str(error)
+    assert "there are: staging" in str(error)
+
+
+@contextmanager
+def server(*answers: tuple[int, str]) -> Iterator[str]:
+    """A server that gives these answers, the last one again and again."""
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+NOTHING = '{"items": [], "gitVersion": "v1.34.4"}'
+FORBIDDEN = (
+    '{"kind": "Status", "message": "nodes is forbidden: User \\"u\\" cannot list resource"}'
+)
+ANSWERS = [
+    pytest.param((200, "<html>Log in</html>"), "is a proxy between?", id="a proxy's HTML"),
+    pytest.param((401, '{"message": "Unauthorized"}'), "log in again", id="credentials"),
+    pytest.param((403, FORBIDDEN), 'User "u" cannot list resource', id="no permission"),
+    pytest.param((200, NOTHING), "Istio is absent", id="no Istio"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), ANSWERS)
+def test_a_server_that_cannot_be_used(tmp_path: Path, answer: tuple[int, str], words: str) -> None:
+    path = tmp_path / "config"
+    with server(answer) as url:
+        path.write_text(config(url))
+        error = refused({"KUBECONFIG": str(path)})
+    assert words in str(error)
+    assert isinstance(error, ProvisioningFailed)
+
+
+def test_an_istio_too_old_or_too_new_is_told() -> None:
+    assert "too old" in not_supported("1.9.0")
+    assert "too new" in not_supported("1.99.0")
+    assert not_supported("1.30.3") == ""
+
+
+def test_a_pod_is_needed_to_take_its_own_cluster(tmp_path: Path) -> None:
+    assert "this is no pod" in str(refused({}, context="", in_cluster=True))
+    inside = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+    error = refused(inside, context="", in_cluster=True, account=tmp_path)
+    assert "automountServiceAccountToken" in str(error)
+
+
+def test_the_account_of_a_pod_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "ca.crt").write_text("c")
+    inside = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+    target = kubeconfig.of_pod(inside, tmp_path)
+    assert target.server == "https://[fd00::1]:6443"
+    assert target.content["users"][0]["user"] == {"tokenFile": str(tmp_path / "token")}
+
+
+@pytest.mark.parametrize("name", ["prod", "eu-prod-1", "shop.production", "PRD_eu", "live-mesh"])
+def test_a_name_that_looks_like_production(name: str) -> None:
+    assert PRODUCTION.search(name)
+
+
+@pytest.mark.parametrize("name", ["product", "staging", "reproduce", "kind-lab", "delivery"])
+def test_a_name_that_does_not(name: str) -> None:
+    assert not PRODUCTION.search(name)
+
+
+def target(context: str) -> kubeconfig.Target:
+    return kubeconfig.Target(context, "c", "https://10.0.0.1", {})
+
+
+LABELLED = {"metadata": {"name": "node-1", "labels": {"example.com/environment": "production"}}}
+
+
+def test_production_is_refused_unless_its_context_is_named_again() -> None:
+    with pytest.raises(UnsafeTarget, match="add --allow-context eu-prod") as caught:
+        must_be_safe(target("eu-prod"), [], "")
+    assert caught.value.exit_code == 13
+    must_be_safe(target("eu-prod"), [LABELLED], "eu-prod")
+    with pytest.raises(UnsafeTarget, match="environment=production of node-1"):
+        must_be_safe(target("harmless"), [LABELLED], "")
+    with pytest.raises(UnsafeTarget, match="the context is eu-prod"):
+        must_be_safe(target("eu-prod"), [], "us-prod")
+
+
+OPTIONS = [
+    pytest.param((), 13, "--kube-context NAME", id="no context"),
+    pytest.param(("--kube-context", "a", "--in-cluster"), 4, "name two clusters", id="both"),
+    pytest.param(
+        ("--kube-context", "a", "--read-only", "--allow-mesh-writes"),
+        4,
+        "not with --read-only",
+        id="writes read-only",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--istio-version", "new"),
+        4,
+        "a version like 1.30",
+        id="no version",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "words"), OPTIONS)
+def test_options_that_cannot_be(
+    walks: Walks, options: tuple[str, ...], code: int, words: str
+) -> None:
+    ended = walks.walk("--provider", "existing", *options)
+    assert words in ended.output
+    assert ended.code == ended.report["exit_code"] == code
+
+
+def test_an_option_of_an_existing_cluster_is_for_no_other(walks: Walks) -> None:
+    ended = walks.walk("--kube-context", "a")
+    assert "--kube-context: only with --provider existing" in ended.output
+    assert ended.code == 4
+
+
+def test_nothing_is_left_where_nothing_could_be_provided(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr("tempfile.tempdir", str(tmp_path))
+        refused({"KUBECONFIG": str(tmp_path / "missing")})
+        refused({"KUBERNETES_SERVICE_HOST": "a"}, context="", in_cluster=True, account=tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,300 @@
+"""A cluster of ours is made, proven to be ours, and removed; one of others is never touched."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.providers.base import ProvisioningFailed, UnsafeTarget
+from fixtures.providers.kind import cluster as cluster_module
+from fixtures.providers.kind import ownership
+from fixtures.providers.kind.cleaning import clean
+from fixtures.providers.kind.installing import Installation
+from fixtures.providers.kind.versions import NODE_IMAGES
+from tests.providers.kinds import NAME, left, machine, provider
+from tests.providers.standins import CREATE, MADE, Standins
+
+__all__ = ["machine"]
+IMAGE = NODE_IMAGES["1.34"]
+
+
+def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Path) -> None:
+    archive = tmp_path / "images.tar"
+    archive.touch()
+    folder = tmp_path / "state" / NAME
+    with provider(machine, archives=(archive,)).provide() as access:
+        assert (access.evidence, access.context) == ("conformance", f"kind-{NAME}")
+        assert {"node-port", "default-tag", "demo-ports", "writes"} <= access.features
+    kube = f"--kubeconfig={folder}/kubeconfig"
+    kubectl = f"kubectl {kube} --context=kind-{NAME}"
+    install = f"install {kube} --context=kind-{NAME}"
+    mounts = f"docker inspect --format={{{{json .Mounts}}}} {NAME}-control-plane"
+    assert machine.calls()[3:] == [
+        "istioctl version --remote=false",
+        "kind version",
+        "kubectl version --client",
+        "kind get clusters",
+        "kind get clusters",  # pytest-kind's own question
+        f"kind create cluster --name={NAME} {kube} --image={IMAGE} --config {folder}/kind.json",
+        f"{kubectl} wait --for=condition=Ready nodes --all --timeout=180s",
+        mounts,
+        f"kind load image-archive {archive} --name={NAME}",
+        f"istioctl {install} --set profile=demo -y --readiness-timeout=300s",
+        "kind get clusters",
+        mounts,
+        f"kind delete cluster --name={NAME} {kube}",
+    ]
+    assert not machine.unexpected
+    assert machine.clusters == {}
+    assert left(machine) == []
+
+
+def test_a_foreign_cluster_of_the_name_is_never_touched(machine: Standins) -> None:
+    machine.have({NAME: "/somebody/elses"})
+    with (
+        pytest.raises(UnsafeTarget, match=r"not ours.*kind delete cluster --name") as raised,
+        provider(machine).provide(),
+    ):
+        pass
+    assert raised.value.exit_code == 13
+    assert machine.clusters == {NAME: "/somebody/elses"}
+    assert not machine.calls("kind delete")
+
+
+def test_a_record_alone_makes_no_cluster_ours(machine: Standins) -> None:
+    with provider(machine, keep=True).provide():
+        pass
+    machine.have({NAME: "/made/again/by/somebody/else"})
+    with pytest.raises(UnsafeTarget), provider(machine, keep=True).provide():
+        pass
+    assert not machine.calls("kind delete")
+
+
+def test_what_comes_into_being_beside_ours_stays(machine: Standins) -> None:
+    machine.answer((CREATE, {"code": 1, "says": "ERROR: node(s) already exist for a cluster"}))
+    with (
+        pytest.raises(ProvisioningFailed, match=r"ERROR: node\(s\) already exist"),
+        provider(machine).provide(),
+    ):
+        pass
+    assert left(machine) == []
+
+
+def test_a_kept_cluster_is_reused_and_swept(machine: Standins) -> None:
+    with provider(machine, keep=True).provide() as access:
+        assert f"clean {NAME}" in access.notes[-1]
+    assert NAME in machine.clusters
+    made = len(machine.calls("kind create")), len(machine.calls("istioctl install"))
+    with provider(machine, keep=True).provide() as access:
+        assert f"Reused the kept cluster {NAME}." in access.notes
+    assert (len(machine.calls("kind create")), len(machine.calls("istioctl install"))) == made
+    assert len(machine.calls("kubectl")) - len(machine.calls("kubectl version")) == 2
+    assert not machine.unexpected
+    assert NAME in machine.clusters
+
+
+def test_a_kept_cluster_of_other_settings_is_left_and_another_one_made(machine: Standins) -> None:
+    with provider(machine, keep=True).provide():
+        pass
+    other = Installation(settings=("hub=private.example",))
+    with provider(machine, how=other).provide() as access:
+        assert access.context == f"kind-{NAME}-2"
+    assert list(machine.clusters) == [NAME]
+
+
+def test_two_runs_at_once_have_two_clusters(machine: Standins) -> None:
+    with provider(machine).provide() as one, provider(machine).provide() as other:
+        assert (one.context, other.context) == (f"kind-{NAME}", f"kind-{NAME}-2")
+    assert machine.clusters == {}
+
+
+def test_what_a_killed_run_left_is_made_anew(machine: Standins, tmp_path: Path) -> None:
+    abandon(machine, tmp_path)
+    with provider(machine).provide() as access:
+        assert access.context == f"kind-{NAME}"
+    assert len(machine.calls("kind delete")) == 2
+    assert machine.clusters == {}
+
+
+def abandon(machine: Standins, tmp_path: Path) -> None:
+    """Leave what a run leaves that is killed after its cluster was made."""
+    with provider(machine, keep=True).provide():
+        pass
+    folder = tmp_path / "state" / NAME
+    record = ownership.read(folder)
+    assert record
+    ownership.write(folder, replace(record, complete=False))
+
+
+def test_a_flake_is_tried_once_more_and_both_logs_stay(machine: Standins, tmp_path: Path) -> None:
+    said = "ERROR: failed to create cluster: could not find a log line that matches"
+    machine.answer((CREATE, {"once": "first", "code": 1, "says": said}))
+    with provider(machine).provide():
+        pass
+    logs = tmp_path / "logs"
+    assert "could not find a log line" in (logs / "kind-create-1.log").read_text()
+    assert (logs / "kind-create-2.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "tries"),
+    [
+        pytest.param({"code": 1, "says": "ERROR: no space left"}, "no space left", 1, id="fails"),
+        pytest.param({**MADE, "kill": True}, "did not make", 1, id="killed half-way"),
+        pytest.param(
+            {**MADE, "code": 1, "says": "ERROR: failed to init node with kubeadm"},
+            "in two tries: ERROR: failed to init",
+            2,
+            id="stumbles twice",
+        ),
+        pytest.param({**MADE, "says": "\x00ÿ garbage"}, "", 1, id="prints garbage"),
+    ],
+)
+def test_whatever_creation_does_nothing_is_left(
+    machine: Standins, how: dict[str, object], words: str, tries: int
+) -> None:
+    machine.answer((CREATE, how))
+    if words:
+        with pytest.raises(ProvisioningFailed, match=words) as raised, provider(machine).provide():
+            pass
+        assert "\n" not in str(raised.value)
+    else:
+        with provider(machine).provide():
+            pass
+    assert len(machine.calls("kind create")) == tries
+    assert machine.clusters == {}
+    assert left(machine) == []
+
+
+def test_a_creation_that_hangs_ends_at_its_deadline(
+    machine: Standins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "CREATION_SECONDS", 3.0)
+    machine.answer((CREATE, {**MADE, "hang": True}))
+    with (
+        pytest.raises(ProvisioningFailed, match="not done after 3 s"),
+        provider(machine).provide(),
+    ):
+        pass
+    assert machine.clusters == {}
+    assert gone(machine)
+
+
+def gone(machine: Standins) -> bool:
+    """Whether the process that hung is no more; whoever inherited it may not have noticed yet."""
+    status = Path(f"/proc/{(machine.home / 'hanging').read_text()}/status")
+    return not status.exists() or "State:\tZ" in status.read_text()
+
+
+RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import pytest
+from tests.providers import kinds
+from tests.providers.standins import Standins
+patch = pytest.MonkeyPatch()
+from fixtures.providers.kind import host
+host.DISK = host.CACHE = 0
+host.MEMORY = host.INOTIFY = Path("none")
+with kinds.provider(Standins(Path({home!r}))).provide():
+    pass
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["Ctrl-C", "a second Ctrl-C"])
+def test_an_interruption_in_mid_creation_leaves_nothing(machine: Standins, times: int) -> None:
+    machine.answer((CREATE, {**MADE, "hang": True}))
+    root = str(Path(__file__).parents[2])
+    code = RUN.format(root=root, home=str(machine.home))
+    started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    await_file(machine.home / "hanging")
+    for _ in range(times):
+        started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=30)
+    assert "KeyboardInterrupt" in said
+    assert machine.clusters == {}
+    assert left(machine) == []
+    assert gone(machine)
+
+
+def await_file(path: Path) -> None:
+    """Wait until a file has something in it."""
+    pause = threading.Event()
+    for _ in range(600):
+        if path.exists() and path.read_text():
+            return
+        pause.wait(0.05)
+    raise AssertionError(f"{path.name} never came")
+
+
+def test_clean_removes_what_a_killed_run_left_and_only_that(
+    machine: Standins, tmp_path: Path
+) -> None:
+    abandon(machine, tmp_path)
+    machine.have({**machine.clusters, "kind": "", "seatrial-other": "/not/ours"})
+    places = provider(machine).places
+    assert list(clean(places, ())) == [(True, f"{NAME}: removed")]
+    assert machine.clusters == {"kind": "", "seatrial-other": "/not/ours"}
+    assert left(machine) == []
+    assert list(clean(places, ())) == []
+
+
+def test_clean_leaves_what_is_kept_until_it_is_named(machine: Standins) -> None:
+    with provider(machine, keep=True).provide():
+        pass
+    places = provider(machine).places
+    [(well, line)] = clean(places, ())
+    assert well
+    assert "kept; to remove it" in line
+    assert list(clean(places, (NAME,))) == [(True, f"{NAME}: removed")]
+    assert machine.clusters == {}
+
+
+def test_clean_leaves_what_a_run_holds(machine: Standins) -> None:
+    with provider(machine).provide():
+        [(_, line)] = clean(provider(machine).places, ())
+        assert "in use by a run" in line
+        assert NAME in machine.clusters
+
+
+def test_clean_leaves_a_foreign_cluster_of_a_recorded_name(
+    machine: Standins, tmp_path: Path
+) -> None:
+    abandon(machine, tmp_path)
+    machine.have({NAME: "/somebody/elses"})
+    [(_, line)] = clean(provider(machine).places, ())
+    assert "not ours; left alone" in line
+    assert NAME in machine.clusters
+
+
+def test_a_mapped_port_is_the_same_at_the_host_and_at_the_service(
+    machine: Standins, tmp_path: Path
+) -> None:
+    machine.answer((r"kubectl .* patch service/istio-ingressgateway --patch=.*", {}))
+    with provider(machine, mapped=True).provide() as access:
+        assert access.node_address == "127.0.0.1"
+        config = json.loads((tmp_path / "state" / NAME / "kind.json").read_text())
+    [mapping] = config["nodes"][0]["extraPortMappings"]
+    [patch] = [call for call in machine.calls("kubectl") if " patch " in call]
+    port = json.loads(patch.partition("--patch=")[2])["spec"]["ports"][0]
+    assert mapping["hostPort"] == mapping["containerPort"] == port["nodePort"]
+    assert port["port"] == 80
+
+
+def test_the_users_kubeconfig_is_not_touched(
+    machine: Standins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    monkeypatch.setenv("KUBECONFIG", str(mine))
+    with provider(machine).provide() as access:
+        assert access.kubeconfig != mine
+    assert mine.read_text() == "mine"
+    assert all(f"--kubeconfig={tmp_path}/state" in call for call in machine.calls("kind create"))
+    assert not (Path(__file__).parents[2] / ".pytest-kind").exists()

@@ -1,0 +1,97 @@
+"""What the host lacks is said before anything is made, with the command that mends it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.providers.base import HostNotFit
+from fixtures.providers.kind import host
+from fixtures.providers.kind.installing import Installation
+from tests.providers.kinds import machine, provider
+from tests.providers.standins import INFO, Row, Standins
+
+__all__ = ["machine"]
+SERVER, ABOUT = r"docker info --format \{.*", r"docker info --format=.*"
+DEMO, DEFAULT = Installation(), Installation(settings=("profile=default",))
+
+
+def about(**told: object) -> Row:
+    return ABOUT, {"says": json.dumps({**INFO, **told})}
+
+
+LACKS = [
+    pytest.param(
+        (SERVER, {"code": 1, "says": "no daemon"}),
+        DEMO,
+        "no container engine answers: docker is installed, but its server.*systemctl start docker",
+        id="no engine",
+    ),
+    pytest.param(about(NCPU=1), DEMO, r"ask for 1.0 CPUs .*the engine has 1: give", id="one CPU"),
+    pytest.param(
+        about(NCPU=2), DEFAULT, r"ask for 2.2 CPUs .*profile default", id="a profile too big"
+    ),
+    pytest.param(about(Architecture="s390x"), DEMO, "no node images exist for s390x", id="s390x"),
+    pytest.param((ABOUT, {"says": "garbage"}), DEMO, "try it: docker info", id="garbage"),
+    pytest.param(
+        (r"kind version", {"says": "kind v0.17.0"}),
+        DEMO,
+        "kind 0.17.0, 0.20 or newer is needed",
+        id="kind too old",
+    ),
+    pytest.param(
+        (r"istioctl version.*", {"code": 1}), DEMO, "tells no version", id="a broken istioctl"
+    ),
+    pytest.param(
+        (r"istioctl version.*", {"says": "client version: 1.28.1"}),
+        DEMO,
+        "holds Istio 1.28.1, but Istio 1.29 is wanted",
+        id="another Istio",
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "how", "words"), LACKS)
+def test_what_is_lacking_is_one_line(
+    machine: Standins, row: Row, how: Installation, words: str
+) -> None:
+    machine.answer(row)
+    with pytest.raises(HostNotFit, match=words) as raised, provider(machine, how=how).provide():
+        pass
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 11
+    assert not machine.calls("kind create")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("max_user_instances", "64", r"sudo sysctl fs.inotify.max_user_instances=512"),
+        ("max_user_watches", "8192", r"sudo sysctl fs.inotify.max_user_watches=524288"),
+        ("meminfo", "MemAvailable: 700000 kB\n", r"1.7 GiB of memory .*0.7 GiB are free"),
+    ],
+)
+def test_what_linux_says_counts(
+    machine: Standins, tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(HostNotFit, match=words), provider(machine).provide():
+        pass
+
+
+def test_a_disk_too_small(machine: Standins, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "DISK", 2**60)
+    with pytest.raises(HostNotFit, match="docker system prune"), provider(machine).provide():
+        pass
+
+
+def test_low_limits_and_an_image_out_of_reach_are_warnings(
+    machine: Standins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "REGISTRY", ("127.0.0.1", 1))
+    (tmp_path / "max_user_instances").write_text("128")
+    machine.answer((r"docker image inspect .*", {"code": 1}))
+    with provider(machine).provide() as access:
+        said = " ".join(access.notes)
+    assert "max_user_instances is 128" in said
+    assert "is not at hand and 127.0.0.1 is not reached" in said

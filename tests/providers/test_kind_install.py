@@ -1,0 +1,145 @@
+"""Istio is installed as the documentation says, and a failure names who is not ready, and why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.providers.base import HostNotFit, ProvisioningFailed
+from fixtures.providers.kind.installing import CHARTS, Installation
+from tests.providers.kinds import left, machine, provider
+from tests.providers.standins import INSTALL, KUBE, Standins
+
+__all__ = ["machine"]
+PODS = KUBE + r"--namespace=istio-system get pods --output=json"
+EVENTS = KUBE + r"--namespace=istio-system get events --output=json"
+
+
+def pod(name: str, **status: object) -> dict[str, object]:
+    return {"metadata": {"name": name}, "status": status}
+
+
+def waiting(reason: str, message: str = "") -> list[dict[str, object]]:
+    return [{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}]
+
+
+UNREADY = [
+    pytest.param(
+        pod("istiod-1", containerStatuses=waiting("ImagePullBackOff", "Back-off pulling x")),
+        "istiod-1: ImagePullBackOff: Back-off pulling x",
+        id="image",
+    ),
+    pytest.param(
+        pod("istiod-1", containerStatuses=waiting("CrashLoopBackOff")),
+        "istiod-1: CrashLoopBackOff: error: no certificate",
+        id="crash",
+    ),
+    pytest.param(
+        pod(
+            "istiod-1",
+            conditions=[
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes: 1 Insufficient cpu.",
+                }
+            ],
+        ),
+        "istiod-1: Unschedulable: 0/1 nodes: 1 Insufficient cpu.",
+        id="no room",
+    ),
+    pytest.param(
+        pod("istiod-1", phase="Pending", containerStatuses=waiting("ContainerCreating")),
+        "istiod-1: FailedMount: no such volume",
+        id="event",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), UNREADY)
+def test_a_failure_names_the_component_and_the_cause(
+    machine: Standins, body: dict[str, object], words: str
+) -> None:
+    event = {
+        "type": "Warning",
+        "reason": "FailedMount",
+        "message": "no such volume",
+        "involvedObject": {"kind": "Pod", "name": "istiod-1"},
+    }
+    machine.answer(
+        (INSTALL, {"code": 1, "says": "Error: failed to install manifests"}),
+        (PODS, {"says": json.dumps({"items": [body]})}),
+        (EVENTS, {"says": json.dumps({"items": [event]})}),
+        (KUBE + r".* logs istiod-1 .*", {"says": "error: no certificate"}),
+        (KUBE + r"--namespace=istio-system logs .*", {"says": "error: no certificate"}),
+    )
+    with pytest.raises(ProvisioningFailed, match=words) as raised, provider(machine).provide():
+        pass
+    assert "istioctl-install.log" in str(raised.value)
+    assert machine.clusters == {}
+    assert left(machine) == []
+
+
+def test_where_no_pod_tells_istioctl_does(machine: Standins) -> None:
+    machine.answer(
+        (INSTALL, {"code": 1, "says": "Error: unknown field hubb"}),
+        (PODS, {"says": "garbage"}),
+        (EVENTS, {"code": 1}),
+    )
+    with (
+        pytest.raises(ProvisioningFailed, match="Error: unknown field hubb"),
+        provider(machine).provide(),
+    ):
+        pass
+
+
+def test_the_users_settings_are_passed_on(machine: Standins, tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("global: {hub: private.example/istio}\n")
+    how = Installation(settings=("hub=private.example", "tag=x"), values=values)
+    with provider(machine, how=how).provide() as access:
+        wrapped = (access.kubeconfig.parent / "istio-operator.yaml").read_text()
+    [call] = machine.calls("istioctl install")
+    assert call.endswith("--set hub=private.example --set tag=x")
+    assert "-f " in call
+    assert "kind: IstioOperator" in wrapped
+    assert "hub: private.example/istio" in wrapped
+
+
+def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
+    machine: Standins, tmp_path: Path
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("a: [")
+    how = Installation(values=values)
+    with pytest.raises(HostNotFit, match="cannot be read"), provider(machine, how=how).provide():
+        pass
+    assert not machine.calls("kind create")
+
+
+def test_helm_installs_the_four_charts_in_their_order(machine: Standins) -> None:
+    helm = machine.home / "bin" / "helm"
+    helm.write_bytes((machine.home / "script").read_bytes())
+    helm.chmod(0o755)
+    for _, chart in CHARTS:
+        (machine.istio / "manifests" / "charts" / chart).mkdir(parents=True)
+    machine.answer((r"helm upgrade --install .*", {}))
+    how = Installation(by="helm", settings=("hub=private.example", "values.pilot.x=1"))
+    with provider(machine, how=how).provide() as access:
+        assert "egress-gateway" in access.features
+        assert "default-tag" not in access.features
+    calls = machine.calls("helm")
+    assert [call.split()[3] for call in calls] == [release for release, _ in CHARTS]
+    end = "--set profile=demo --set global.hub=private.example --set pilot.x=1"
+    assert all(call.endswith(end) for call in calls)
+
+
+def test_without_helm_it_is_said_before_anything_is_made(machine: Standins) -> None:
+    how = Installation(by="helm")
+    with (
+        pytest.raises(HostNotFit, match="no helm on the PATH"),
+        provider(machine, how=how).provide(),
+    ):
+        pass
+    assert not machine.calls("kind create")

@@ -1,0 +1,149 @@
+"""The roles of docs/rbac: a walk passes with just them, and whatever is taken away is missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fixtures.asked import VERBS, Asked
+from fixtures.expectations.versions import PAIRS
+from fixtures.kube import Kube, Refused, roles
+from fixtures.kube.roles import GROUP, HOME, Permission, granted
+from fixtures.providers.base import Access
+from tests.embedded.conftest import started
+from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, walk
+
+Body = dict[str, Any]
+
+ROLES = {path.stem: list(yaml.safe_load_all(path.read_text())) for path in FOLDER.glob("*.yaml")}
+EVERY = {p: name for name in sorted(ROLES) for p in granted(ROLES[name])}
+METHODS = {verb: method for method, verb in VERBS.items()}
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """A cluster, its administrator, and a service account with one of the roles."""
+
+    admin: Kube
+    account: Kube
+    kubeconfig: Path
+
+    def grant(self, name: str, *, without: Permission | None = None) -> None:
+        """Let the account do what a role says, but for one permission."""
+        for profile in ROLES:
+            self.admin.delete(f"clusterrolebindings.{GROUP}", f"seatrial-{profile}")
+            for namespace in ("default", "istio-system", "kube-system"):
+                self.admin.delete(f"rolebindings.{GROUP}", f"seatrial-{profile}", namespace)
+        needed = [p for p in granted(ROLES[name]) if p != without]
+        self.admin.apply(roles.manifest(name, needed))
+
+    def ask(self, wanted: Permission) -> None:
+        """Ask for something that needs this permission, and changes nothing."""
+        kube, wire = self.account, self.account._wire
+        plural, _, below = wanted.resource.partition("/")
+        kind = f"{plural}.{wanted.group}" if wanted.group else plural
+        place = kube.kinds.place(kind)
+        named = bool(below) or wanted.verb not in {"create", "list"}
+        path = place.path(wanted.namespace, "nobody" if named else "", below)
+        method = "GET" if below == "portforward" else METHODS.get(wanted.verb, "GET")
+        namespaced = any(r["name"] == plural and r["namespaced"] for r in _resources(kube, place))
+        if namespaced and not wanted.namespace and wanted.verb != "list":
+            path = place.path("somewhere", "nobody" if named else "", below)
+        body: Body | None = None if method == "GET" else {}
+        media = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        query = [] if method in {"GET", "DELETE"} else [("dryRun", "All")]
+        asked = Asked(wanted.verb, wanted.resource, wanted.namespace)
+        wire.ask(method, path, asked=asked, query=query, body=body, content_type=media)
+
+
+def _resources(kube: Kube, place: Any) -> list[Body]:
+    found: list[Body] = kube.raw(place.prefix)["resources"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
+    home = tmp_path_factory.mktemp("ruled")
+    with started(home, *cluster_of(PAIRS[0])) as cluster:
+        admin = Kube.connect(access(cluster.kubeconfig))
+        admin.apply(roles.manifest("none", []))
+        path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{HOME}/token"
+        asked = Asked("create", "serviceaccounts/token", HOME)
+        answer = admin._wire.ask_json("POST", path, asked=asked, body={"spec": {}})
+        config = yaml.safe_load(cluster.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": answer["status"]["token"]}
+        (home / "account").write_text(yaml.safe_dump(config))
+        account = Kube.connect(access(home / "account"))
+        yield Ruled(admin, account, home / "account")
+        admin.close()
+        account.close()
+
+
+def access(kubeconfig: Path) -> Access:
+    return Access(kubeconfig, CONTEXT, None, "rehearsal", "test", PAIRS[0].istio, PAIRS[0].kube)
+
+
+def read(folder: Path) -> Body:
+    report: Body = json.loads((folder / "report.json").read_text())
+    return report
+
+
+def test_there_is_a_role_for_each_kind_of_walk() -> None:
+    assert set(ROLES) == set(PROFILES)
+
+
+@pytest.mark.parametrize("name", ["readonly", "conformance"])
+def test_a_walk_passes_with_just_its_role(ruled: Ruled, tmp_path: Path, name: str) -> None:
+    ruled.grant(name)
+    done = walk(ruled.kubeconfig, tmp_path, *PROFILES[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = read(tmp_path)
+    verdicts = [claim["verdict"] for claim in report["claims"]]
+    assert "passed" in verdicts
+    assert "forbidden" not in json.dumps(report)
+    assert "this user may not" not in json.dumps(report)
+
+
+@pytest.mark.parametrize(("wanted", "name"), EVERY.items(), ids=map(str, EVERY))
+def test_what_is_taken_away_is_missed_in_the_servers_words(
+    ruled: Ruled, wanted: Permission, name: str
+) -> None:
+    ruled.grant(name)
+    refusal = refused(ruled, wanted)
+    assert refusal is None or refusal.code != 403, refusal
+    ruled.grant(name, without=wanted)
+    refusal = refused(ruled, wanted)
+    assert refusal
+    assert refusal.code == 403
+    assert f'cannot {wanted.verb} resource "{wanted.resource}"' in refusal.message
+    assert f'User "system:serviceaccount:{HOME}:{HOME}"' in refusal.message
+
+
+def refused(ruled: Ruled, wanted: Permission) -> Refused | None:
+    try:
+        ruled.ask(wanted)
+    except Refused as e:
+        return e
+    return None
+
+
+def test_who_lacks_a_permission_reads_which_in_one_line(ruled: Ruled, tmp_path: Path) -> None:
+    wanted = Permission(
+        "", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "list"
+    )
+    ruled.grant("readonly", without=wanted)
+    done = walk(ruled.kubeconfig, tmp_path, *PROFILES["readonly"])
+    assert done.returncode == 1
+    [message] = {c["message"] for c in read(tmp_path)["claims"] if c["verdict"] == "error"}
+    assert message == (
+        "a permission is missing: validatingwebhookconfigurations.admissionregistration.k8s.io is "
+        'forbidden: User "system:serviceaccount:seatrial:seatrial" cannot list resource '
+        '"validatingwebhookconfigurations" in API group "admissionregistration.k8s.io" at the '
+        "cluster scope (docs/rbac has the role that a walk needs)"
+    )
