@@ -105,10 +105,10 @@ class Node:
         await self.proxy.refresh()
 
     async def answers(self, address: str = "", port: int = PORT) -> set[str]:
-        """Who answers; nobody if connections are refused."""
+        """Who answers; nobody if connections are refused, or reset by a door that just closed."""
         try:
             return {await hear(address or self.address, port) for _ in range(4)}
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             return set()
 
 
