@@ -37,7 +37,7 @@ class Pretended:
     def provide(self):
         print("PROVIDED", flush=True)
         yield Access(Path("none"), "x", "127.0.0.1", {evidence!r}, "embedded", "1.31.0", "1.35.2",
-                     ("CoreDNS",), frozenset({{"node-port"}}), True)
+                     ("CoreDNS",), frozenset({{"node-port"}}), True, ends_with_us=True)
         print("TAKEN DOWN", flush=True)
 
 def pytest_configure(config):
