@@ -24,7 +24,7 @@ PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 sys.stdout.buffer.write(b"%d " % child.pid + child.stdout.readline()); sys.stdout.flush()
-time.sleep(600)
+time.sleep(60)
 """
 
 

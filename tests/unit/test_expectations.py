@@ -39,7 +39,7 @@ def test_what_is_no_version_is_refused() -> None:
 @pytest.mark.parametrize(
     ("of", "holds"), [("1.27.9", False), ("1.28", True), ("1.30.3", True), ("1.31.0", False)]
 )
-def test_a_row_holds_from_since_to_before_until(of: str, holds: bool) -> None:  # noqa: FBT001
+def test_a_row_holds_from_since_to_before_until(of: str, holds: bool) -> None:  # noqa: FBT001  # a row of the table
     assert Row("x", 1, "here", since="1.28", until="1.31").holds(of) is holds
 
 
