@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from fixtures.timeline import critical_path
 from fixtures.walk import Answer
 from reports.model import Run, StageRun
 
@@ -40,9 +41,26 @@ def as_json(run: Run) -> dict[str, Any]:
             }
             for wait in run.waits
         ],
+        "plan": _plan(run),
         "notes": list(run.notes),
         "diagnostics": list(run.diagnostics),
     }
+
+
+def _plan(run: Run) -> list[dict[str, Any]]:
+    """The run's steps; `began` is in seconds since the run began."""
+    critical = critical_path(run.steps)
+    return [
+        {
+            "name": step.name,
+            "began": round(step.began - run.began, 3),
+            "seconds": round(step.seconds, 3),
+            "after": list(step.after),
+            "well": step.well,
+            "critical": step in critical,
+        }
+        for step in run.steps
+    ]
 
 
 def _stage(run: StageRun) -> dict[str, Any]:

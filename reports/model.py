@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fixtures.stages import Stage
+from fixtures.timeline import Step
 from fixtures.waiting import Wait, waits
 from fixtures.walk import VERDICTS, Answer, Broken, Verdict, Walk
 
@@ -76,6 +77,8 @@ class Run:
     seconds: float
     notes: tuple[str, ...]
     waits: tuple[Wait, ...]
+    began: float
+    steps: tuple[Step, ...]
     diagnostics: tuple[str, ...]
 
     @property
@@ -186,5 +189,7 @@ def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
         seconds=time.monotonic() - walk.began,
         notes=tuple(walk.notes),
         waits=tuple(waits),
+        began=walk.began,
+        steps=tuple(sorted(walk.timeline.steps, key=lambda step: step.began)),
         diagnostics=tuple(walk.diagnosed),
     )

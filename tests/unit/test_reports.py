@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from fixtures.stages import BY_NAME
+from fixtures.timeline import Step
 from fixtures.waiting import Wait
 from fixtures.walk import Answer, Broken, Claim
 from reports.data import as_json
@@ -98,6 +99,11 @@ def run() -> Run:
         seconds=12.25,
         notes=("Chosen by auto.",),
         waits=(Wait("pods become ready", 0, 2.0, 120, met=True),),
+        began=100.0,
+        steps=(
+            Step("cluster", 100.0, 0.5),
+            Step("sample", 100.5, 2.0, ("cluster",), well=False),
+        ),
         diagnostics=("03-sample/bookinfons-events.txt",),
     )
 
