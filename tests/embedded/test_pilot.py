@@ -19,6 +19,7 @@ from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.hooks import Hooks
 from fixtures.providers.embedded.istio import faults
 from fixtures.providers.embedded.istio.install import install
+from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.istio.pilot import Pilot
 from fixtures.providers.embedded.workloads.seat import Seat, Surroundings
 
@@ -59,7 +60,7 @@ class Mesh:
             block=self.block,
             folder=folder,
             envoy=Path("envoy"),
-            istio_version=version,
+            istio=installation(version),
             kube_version="1.34.4",
             node_name="node",
             hooks=self.hooks,
@@ -78,7 +79,7 @@ class Mesh:
             "status": {"nodeInfo": {"kubeletVersion": "v1.34.4"}},
         }
         await self.api.create("nodes", node)
-        await install(self.api, self.cluster.istio_version)
+        await install(self.api, self.cluster.istio)
 
     @asynccontextmanager
     async def pilot(self) -> AsyncIterator[Pilot]:
