@@ -92,6 +92,16 @@ def test_every_service_has_endpoints(control_plane: ControlPlane) -> None:
 
 
 @claim(
+    "The mesh has the PodDisruptionBudgets that this release makes, and no others.",
+    source="templates/poddisruptionbudget.yaml: since 1.28 none for a single replica",
+    hint="A budget of one for one replica keeps its node from being drained.",
+    feature="demo-ports",
+)
+def test_the_disruption_budgets_are_those_of_the_release(control_plane: ControlPlane) -> None:
+    control_plane.expect_budgets()
+
+
+@claim(
     "Every definition of Istio's API is established.",
     source="manifests/charts/base, crd-all.gen.yaml",
     hint="Definitions outlive an uninstallation and are not downgraded by an older one.",

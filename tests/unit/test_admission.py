@@ -92,7 +92,7 @@ def test_a_pod_that_comes_back_bare_is_noticed(admission: Admission, server: Ser
 
 def test_a_sidecar_in_the_wrong_place_is_noticed(admission: Admission, server: Server) -> None:
     server.place = "classic"
-    assert "expected native, saw classic" in seen(admission.expect_injected)
+    assert "in initContainers, saw istio-proxy in containers" in seen(admission.expect_injected)
 
 
 def test_a_refused_pod_is_told_in_the_servers_words(admission: Admission, server: Server) -> None:
