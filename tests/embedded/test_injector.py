@@ -16,9 +16,9 @@ from fixtures.providers.embedded.istio.injector import (
     kubelets_run_native,
     review,
 )
+from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.istio.refusals import Refused
 from fixtures.providers.embedded.istio.templates import read
-from fixtures.providers.embedded.istio.versions import KNOWN, UnknownRelease, release
 
 Body = dict[str, Any]
 
@@ -26,8 +26,9 @@ _TRAFFIC = "traffic.sidecar.istio.io"
 
 
 def _settings(version: str = "1.30.3", *, native: bool = True) -> Settings:
-    found = read("values.yaml", release(version))
-    return Settings(release(version), found["injector"], found["mesh"], native=native)
+    of = installation(version)
+    found = read("values.yaml", of)
+    return Settings(of, found["injector"], found["mesh"], native=native)
 
 
 def _pod(*containers: str, annotations: Body | None = None, **labels: str) -> Body:
@@ -74,14 +75,14 @@ def test_label_beats_annotation_beats_policy(
     annotations: Body,
     wanted: bool,  # noqa: FBT001 - a row's outcome
 ) -> None:
-    assert is_wanted(_pod(annotations=annotations, **labels), "shop") is wanted
+    assert is_wanted(_pod(annotations=annotations, **labels), "shop", _settings()) is wanted
 
 
 def test_pods_of_the_host_network_and_of_system_namespaces_are_left_alone() -> None:
     hosted = _pod()
     hosted["spec"]["hostNetwork"] = True
-    assert not is_wanted(hosted, "shop")
-    assert not is_wanted(_pod(), "kube-system")
+    assert not is_wanted(hosted, "shop", _settings())
+    assert not is_wanted(_pod(), "kube-system", _settings())
 
 
 def test_native_proxies_start_before_the_users_own_init_containers() -> None:
@@ -171,8 +172,8 @@ def test_native_sidecars_need_every_kubelet_to_know_them() -> None:
     nodes = [
         {"status": {"nodeInfo": {"kubeletVersion": f"v1.{minor}.1"}}} for minor in (33, 34, 32)
     ]
-    assert kubelets_run_native(nodes[:2], release("1.30.3"))
-    assert not kubelets_run_native(nodes, release("1.30.3"))
+    assert kubelets_run_native(nodes[:2], 33)
+    assert not kubelets_run_native(nodes, 33)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +191,6 @@ def test_each_hook_spoils_what_its_name_says() -> None:
         wrong = _injected(pod)
         change(wrong)
         assert wrong != right, name
-
-
-def test_an_unknown_release_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownRelease, match=r"Istio 9\.9\.9, only as 1\.29\.6, 1\.30\.3"):
-        release("9.9.9")
-    assert [release(one).version for one in KNOWN] == list(KNOWN)
 
 
 def test_the_answer_carries_a_patch() -> None:

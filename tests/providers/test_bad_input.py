@@ -42,7 +42,13 @@ BAD = [
         id="a fault for a real cluster",
     ),
     pytest.param(
-        ("--istio-set", "hub=x"), 4, "--istio-set: only with --provider kind", id="a kind option"
+        ("--node-image", "x"), 4, "--node-image: only with --provider kind", id="a kind option"
+    ),
+    pytest.param(
+        ("--provider", "auto", "--istio-set", "hub=x"),
+        4,
+        "--istio-set: only with --provider kind or embedded",
+        id="a setting for whatever is found",
     ),
     pytest.param(
         ("--provider", "kind", "--istio-set", "hub"), 4, "KEY=VALUE is needed", id="half a setting"
