@@ -42,7 +42,7 @@ def test_an_item_of_a_list_holds_where_its_condition_does() -> None:
 
 
 def test_a_condition_that_says_nothing_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="no condition: sinse 1.20"):
+    with pytest.raises(ValueError, match=r"no condition: sinse 1\.20"):
         chosen({"it sinse 1.20": 1}, installation("1.31.0"))
 
 
