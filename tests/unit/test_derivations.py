@@ -13,6 +13,7 @@ from fixtures.expectations import expected, images, wishes
 from fixtures.expectations.injection import NATIVE_WISH, Order, order, sidecar_place
 from fixtures.expectations.options import MeshOptions, Resources, Traffic, canonical
 from fixtures.mesh.options import options_of
+from fixtures.world.sample import documents
 
 ROOT = Path(__file__).parents[2]
 NEW, OLD = ["v1.33.1", "v1.34.0"], ["v1.34.0", "v1.32.9"]
@@ -162,6 +163,13 @@ def test_the_hub_follows_from_the_release_and_the_day(
     assert images.hub_of(istio, day, "mirror:5000/istio") == images.Hub(
         "mirror:5000/istio", "mirror:5000/istio"
     )
+
+
+def test_a_hub_that_is_said_is_that_of_the_samples_images() -> None:
+    rows = expected("1.30.3", "1.35", ["1.35"], hub="mirror:5000/istio")
+    pods = [b["spec"]["template"]["spec"] for b in documents(rows) if b["kind"] == "Deployment"]
+    found = {c["image"].rpartition("/")[0] for pod in pods for c in pod["containers"]}
+    assert found == {"mirror:5000/istio"}
 
 
 def test_an_announced_end_is_told_with_what_to_do() -> None:

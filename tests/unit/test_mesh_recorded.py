@@ -232,6 +232,19 @@ def test_a_port_that_leads_elsewhere_is_noticed() -> None:
     assert "http2 80->8081" in str(error)
 
 
+def test_a_disruption_budget_of_another_release_is_noticed() -> None:
+    kube, subject = plane()
+    left = {"metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {}}
+    kube.add("poddisruptionbudgets.policy", left)
+    assert "PodDisruptionBudgets in istio-system: expected none, saw istiod" in str(
+        seen(subject.expect_budgets)
+    )
+    older = expected("1.27.9", "v1.33.1", ["v1.33.1"])
+    assert "istio-egressgateway, istio-ingressgateway, istiod, saw istiod" in str(
+        seen(ControlPlane(subject.kube, older).expect_budgets)
+    )
+
+
 def test_a_definition_that_lost_a_version_is_noticed() -> None:
     kube, subject = plane()
     kube.change(
