@@ -110,9 +110,10 @@ def test_it_ends_when_it_is_told_and_leaves_nothing(tmp_path: Path, end: Any) ->
 
 
 def test_it_says_what_follows_from_its_installation(tmp_path: Path) -> None:
-    how = ("--istio-set", "revision=canary", "--istio-set", "components.cni.enabled=true")
-    how += ("--istio-set", "components.egressGateways[0].enabled=false", "--state", "empty")
-    with process(tmp_path, *command(tmp_path, *how)) as one:
+    settings = ["revision=canary", "components.cni.enabled=true"]
+    settings += ["components.egressGateways[0].enabled=false"]
+    how = [f"--istio-set={one}" for one in settings]
+    with process(tmp_path, *command(tmp_path, "--state", "empty", *how)) as one:
         about = json.loads(line_of(one))
     assert (about["revision"], about["absent"]) == ("canary", ["istio-egressgateway"])
     assert {"ingress-gateway", "default-tag", "writes"} <= set(about["features"])
