@@ -72,6 +72,16 @@ def test_a_setting_that_is_not_posed_is_refused_with_those_that_are(setting: str
     assert "\n" not in str(refused.value)
 
 
+def test_a_revision_by_helm_needs_the_tag_that_makes_it_the_default() -> None:
+    with pytest.raises(CannotPose, match=r"values\.revisionTags\[0\]=default"):
+        installation("1.31.0", "helm", ["revision=canary"])
+    of = installation("1.31.0", "helm", ["revision=canary", "values.revisionTags[0]=default"])
+    assert "default-tag" in of.features
+    tag = _named(of, "Mutating")["istio-revision-tag-default"]
+    assert len(tag["webhooks"]) == 4
+    assert "operator.istio.io/managed" not in tag["metadata"]["labels"]
+
+
 def test_an_unknown_installer_is_refused() -> None:
     with pytest.raises(CannotPose, match="only by istioctl, helm"):
         installation("1.31.0", "operator")
