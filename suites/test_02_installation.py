@@ -76,7 +76,7 @@ def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
     "The egress gateway's Service is internal, with its whole port table.",
     source="manifests/charts/gateways/istio-egress, demo profile",
     hint="The demo profile's egress has 80 and 443, and no 15443.",
-    feature="demo-ports",
+    feature="egress-gateway",
 )
 def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
     control_plane.expect_services_of("istio-egressgateway")

@@ -61,6 +61,79 @@ def _env(pod: Body) -> Body:
 
 
 @pytest.mark.parametrize(
+    ("version", "word", "wanted"),
+    [
+        ("1.13.1", "yes", True),
+        ("1.13.1", "On", True),
+        ("1.26.8", "Y", True),
+        ("1.26.8", "enabled", False),
+        ("1.26.8", "no", False),
+        ("1.27.0", "yes", True),  # which says nothing any more, so the policy decides
+        ("1.27.0", "no", True),
+        ("1.31.0", "false", False),
+    ],
+)
+def test_how_a_pod_may_say_its_wish_depends_on_the_release(
+    version: str,
+    word: str,
+    wanted: bool,  # noqa: FBT001 - a row's outcome
+) -> None:
+    pod = _pod(annotations={"sidecar.istio.io/inject": word})
+    assert is_wanted(pod, "shop", _settings(version)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("version", "native", "told", "place"),
+    [
+        ("1.20.8", False, "true", "containers"),  # the annotation came with 1.24
+        ("1.24.6", False, "true", "initContainers"),
+        ("1.27.9", True, "false", "containers"),
+        ("1.27.9", True, "maybe", "initContainers"),
+    ],
+)
+def test_a_pod_may_choose_its_kind_of_sidecar_where_the_release_lets_it(
+    version: str,
+    native: bool,  # noqa: FBT001 - a row's input
+    told: str,
+    place: str,
+) -> None:
+    pod = _pod(annotations={"sidecar.istio.io/nativeSidecar": told})
+    made = _injected(pod, version, native=native)
+    assert "istio-proxy" in [one["name"] for one in made["spec"][place]]
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("1.13.1", "invalid CIDR address: here"), ("1.20.8", "netip.ParsePrefix(\"here\"): no '/'")],
+)
+def test_a_bad_range_is_refused_in_the_words_of_the_release(version: str, told: str) -> None:
+    pod = _pod(annotations={f"{_TRAFFIC}/includeOutboundIPRanges": "here"})
+    with pytest.raises(Refused) as refused:
+        _injected(pod, version)
+    assert told in str(refused.value)
+
+
+def test_an_image_of_the_pods_own_is_that_of_both_containers() -> None:
+    pod = _injected(_pod(annotations={"sidecar.istio.io/proxyImage": "here/proxy:1"}))
+    assert [_named(pod, name)["image"] for name in ("istio-init", "istio-proxy")] == [
+        "here/proxy:1",
+        "here/proxy:1",
+    ]
+    without_registry = _injected(_pod(annotations={"sidecar.istio.io/proxyImage": "distroless"}))
+    assert _named(without_registry, "istio-proxy")["image"].endswith("/proxyv2:1.30.3")
+
+
+def test_a_revision_is_named_in_the_pod_and_asked_for_its_configuration() -> None:
+    of = installation("1.31.0", settings=["revision=canary"])
+    found = read("values.yaml", of)
+    settings = Settings(of, found["injector"], found["mesh"], native=True)
+    pod = inject(_pod(), settings, namespace="shop")
+    assert pod["metadata"]["annotations"]["istio.io/rev"] == "canary"
+    assert _env(pod)["CA_ADDR"] == "istiod-canary.istio-system.svc:15012"
+    assert "istiod-canary" in _env(pod)["PROXY_CONFIG"]
+
+
+@pytest.mark.parametrize(
     ("labels", "annotations", "wanted"),
     [
         ({}, {}, True),

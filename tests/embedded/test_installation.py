@@ -46,6 +46,18 @@ def test_a_condition_that_says_nothing_is_a_mistake() -> None:
         chosen({"it sinse 1.20": 1}, installation("1.31.0"))
 
 
+@pytest.mark.parametrize("minor", range(13, 33))
+def test_every_minor_is_posed_whole(minor: int) -> None:
+    of = installation(f"1.{minor}.0")
+    made = objects(of)
+    assert set(_named(of, "Deployment")) == {
+        *("istiod", "istio-ingressgateway", "istio-egressgateway"),
+    }
+    names = [(kind, body["metadata"]["name"]) for kind, body in made]
+    assert len(names) == len(set(names))
+    assert not [name for kind, name in names if "$" in name]
+
+
 @pytest.mark.parametrize("version", ["1.12.9", "2.0.0", "1.30", "latest"])
 def test_what_is_no_istio_of_the_table_is_refused_with_the_range(version: str) -> None:
     with pytest.raises(CannotPose, match=rf"Istio {version}, only as 1\.13\.0 to 1\.31"):
