@@ -15,6 +15,7 @@ import pytest
 
 from fixtures.plugins.verdicts import first_line
 from fixtures.walk import Walk, is_walk, walk_of
+from reports import bundle
 from reports.data import as_json
 from reports.html import Page, page
 from reports.junit import as_junit
@@ -61,6 +62,8 @@ class Recorder:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self.folder / "diagnostics", ignore_errors=True)
+            for name in (bundle.PROOF, bundle.NAME):  # an earlier run's would be taken for ours
+                (self.folder / name).unlink(missing_ok=True)
             (self.folder / "diagnostics").mkdir()
             self.write(run_of(self.walk, exit_code=2, reason=BEGUN))
         except OSError as e:

@@ -21,7 +21,7 @@ SPECIAL = re.compile(r"([\\`*|~\[])")
 def as_markdown(run: Run) -> str:
     """The walk as Markdown."""
     subject = run.subject
-    lines = [f"# Seatrial: {run.headline}", "", _escape(run.sentence), ""]
+    lines = [f"# Seatrial: {run.headline}", "", escape(run.sentence), ""]
     lines.append(
         f"Istio **{subject.istio or '?'}** · Kubernetes **{subject.kubernetes or '?'}** · "
         f"provider `{subject.provider or '?'}` ({subject.evidence}) · "
@@ -37,7 +37,7 @@ def as_markdown(run: Run) -> str:
     if run.stages:
         lines += ["", "## The walk", "", "| stage | claims | verdicts |", "|---|---|---|"]
         lines += [_row(stage) for stage in run.stages]
-    return _within("\n".join(lines) + "\n")
+    return within("\n".join(lines) + "\n")
 
 
 def _row(stage: StageRun) -> str:
@@ -56,9 +56,9 @@ def _wrong(run: Run) -> list[str]:
         return []
     lines = ["", "## Not so", ""]
     for answer in found[:MOST]:
-        first = _escape(answer.message.partition("\n")[0])
+        first = escape(answer.message.partition("\n")[0])
         lines.append(f"- {answer.verdict} **{answer.claim.id}**: {first}")
-        lines += [f"  {_code(command)}" for command in answer.look[:1]]
+        lines += [f"  {code(command)}" for command in answer.look[:1]]
     return lines + _more(len(found))
 
 
@@ -74,22 +74,24 @@ def _more(found: int) -> list[str]:
     return [f"- and {found - MOST} more: see report.html"] if found > MOST else []
 
 
-def _escape(text: str) -> str:
-    return SPECIAL.sub(r"\\\1", _short(text)).replace("<", "&lt;")
+def escape(text: str) -> str:
+    """Text that stays what it is in Markdown."""
+    return SPECIAL.sub(r"\\\1", short(text)).replace("<", "&lt;")
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Text as code, whatever it holds."""
-    text = _short(text)
+    text = short(text)
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Text in one line that is not too long."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def _within(text: str) -> str:
+def within(text: str) -> str:
     """The text, or as many of its lines as GitHub shows."""
     held = text.encode()
     if len(held) <= MOST_BYTES:
