@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.plugins.diagnostics import FOLDER
+from fixtures.plugins.diagnostics import FOLDER, tidy
 from fixtures.plugins.verdicts import first_line
 from fixtures.providers.base import Access
 from fixtures.walk import Walk, is_walk, walk_of
@@ -109,9 +109,7 @@ class Recorder:
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
-        for path in filter(Path.is_file, (self.folder / FOLDER).rglob("*")):
-            # Ours are clean as they are written; providers and their tools write here, too.
-            path.write_text(self.redact.text(path.read_text(encoding="utf-8", errors="replace")))
+        tidy(self.folder / FOLDER, self.walk)
         run = self._run(pytests)
         self.write(run, self.page.take(self.config))
         self._closed = True

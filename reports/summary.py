@@ -6,7 +6,9 @@ What is not so comes first, and however much that is, the file stays within what
 from __future__ import annotations
 
 import re
+from collections import Counter
 
+from fixtures.walk import Verdict
 from reports.model import EXIT_WORDS, Run, StageRun
 
 MOST = 20
@@ -34,9 +36,11 @@ def as_markdown(run: Run) -> str:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
     lines += _wrong(run)
     lines += _missing(run)
+    lines += _by_cause(run, "blocked", "Blocked")
     if run.stages:
         lines += ["", "## The walk", "", "| stage | claims | verdicts |", "|---|---|---|"]
         lines += [_row(stage) for stage in run.stages]
+    lines += _by_cause(run, "not-claimed", "Not claimed")
     return within("\n".join(lines) + "\n")
 
 
@@ -68,6 +72,15 @@ def _missing(run: Run) -> list[str]:
         return []
     lines = ["", "## Required and missing", ""]
     return lines + [f"- **{name}**" for name in run.missing[:MOST]] + _more(len(run.missing))
+
+
+def _by_cause(run: Run, verdict: Verdict, title: str) -> list[str]:
+    """What was not asked, a line a cause."""
+    found = Counter(a.message.partition("\n")[0] for a in run.answers if a.verdict == verdict)
+    if not found:
+        return []
+    told = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]
+    return ["", f"## {title}", "", *told, *_more(len(found))]
 
 
 def _more(found: int) -> list[str]:

@@ -213,9 +213,31 @@ def test_all_files_together_are_bounded(made: Diagnostics) -> None:
     for number in range(30):
         made._write(f"{number:02}.log", "ü" * plugin.MOST_BYTES_OF_A_FILE)
     files = written(made)
-    assert sum(map(len, files.values())) <= plugin.MOST_BYTES == 20 * 1024 * 1024
+    ours = plugin.MOST_BYTES - plugin.MOST_BYTES_OF_OTHERS
+    assert sum(map(len, files.values())) <= ours
     assert sorted(files) == sorted(made.walk.diagnosed)
-    assert len(files) == 20
+    assert len(files) == ours // plugin.MOST_BYTES_OF_A_FILE
+
+
+def test_what_others_write_is_bounded_too_and_cleaned(made: Diagnostics) -> None:
+    assert made.walk.settings
+    folder = made.walk.settings.reports_dir / "diagnostics"
+    (folder / "kind").mkdir(parents=True)
+    for number in range(9):
+        text = f"{'x' * plugin.MOST_BYTES_OF_A_FILE}\npassword=hunter22 {number}\n"
+        (folder / "kind" / f"{number}.log").write_text(text)
+    (folder / "kind" / "short").write_text("Bearer abcdefghijkl\n")
+    (folder / "kind" / "link.log").symlink_to("/etc/hostname")
+    for number in range(30):
+        made._write(f"{number:02}.log", "x" * plugin.MOST_BYTES_OF_A_FILE)
+    plugin.tidy(folder, made.walk)
+    files = written(made)
+    assert sum(map(len, files.values())) <= plugin.MOST_BYTES == 20 * 1024 * 1024
+    assert files["kind/0.log"].endswith(f"password={HIDDEN} 0\n".encode())
+    assert not any(
+        b"hunter22" in content or b"abcdefghijkl" in content for content in files.values()
+    )
+    assert "kind/link.log" not in files
 
 
 def test_what_is_written_is_clean_at_once(made: Diagnostics) -> None:
