@@ -165,6 +165,7 @@ class Run:
             what = "No claims were asked"
         elif self.good:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"
+            what += f", {left} not claimed" if (left := self.counts["not-claimed"]) else ""
         else:
             what = f"{self.counted} of {len(self.answers)} claims"
         selection = (
