@@ -74,7 +74,7 @@ class Run:
 
     Attributes:
         missing: ids of claims that the ledger requires and that were not among the claims.
-        command: what asks the same again.
+        command: what asks the same again; empty where the user narrowed it.
         suite: version and commit of the suite.
     """
 
@@ -234,6 +234,6 @@ def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
         steps=tuple(sorted(walk.timeline.steps, key=lambda step: step.began)),
         diagnostics=tuple(walk.diagnosed),
         missing=walk.missing,
-        command=command_of(walk.settings) if walk.settings else "",
+        command=command_of(walk.settings) if walk.settings and not walk.partial else "",
         suite=suite(),
     )

@@ -158,6 +158,7 @@ def test_a_parametrized_claim_without_cases(walks: Walks) -> None:
 
 def test_what_the_user_leaves_out_is_partial_and_not_missing(walks: Walks) -> None:
     ended = walks.walk("-k", "test_a")
+    assert ended.report["command"] == ""
     assert (ended.code, ended.report["partial"], ended.report["missing"]) == (0, True, [])
     assert "PARTIAL: a selection of claims was asked, not the walk." in ended.report["verdict"]
 
