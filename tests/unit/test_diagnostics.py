@@ -27,8 +27,6 @@ from fixtures.world.lastlook import last_look, looking
 from fixtures.world.namespaces import OURS, temporary_namespace
 
 Bodies = list[Body]  # inside a cluster the name `list` is its verb
-NOW = datetime.now(UTC)
-BEGAN = NOW - timedelta(minutes=1)
 ISTIOD: Body = {
     "metadata": {"name": "istiod-1", "namespace": "istio-system"},
     "spec": {"containers": [{"name": "discovery", "image": "pilot"}]},
@@ -45,7 +43,7 @@ def pod(name: str, *containers: Body, restarts: int = 0) -> Body:
 
 
 def event(ago: timedelta, reason: str) -> Body:
-    when = (NOW - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = (datetime.now(UTC) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
     about = {"kind": "Pod", "name": "a"}
     return {"lastTimestamp": when, "reason": reason, "type": "Warning", "involvedObject": about}
 
@@ -95,7 +93,8 @@ class Cluster:
 
 
 def collected(cluster: Cluster, *, seconds: float = 60) -> dict[str, str]:
-    found = Evidence(cast("Kube", cluster), BEGAN, time.monotonic() + seconds)
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    found = Evidence(cast("Kube", cluster), began, time.monotonic() + seconds)
     return dict(found.files(("app",)))
 
 
