@@ -10,11 +10,14 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
+from fixtures.claims import Kind
 from fixtures.stages import Stage
 from fixtures.timeline import Step
 from fixtures.waiting import Wait, waits
 from fixtures.walk import VERDICTS, Answer, Broken, Verdict, Walk
+from reports.command import command_of, suite
 
 EXIT_WORDS = {
     0: "all required claims passed",
@@ -30,6 +33,8 @@ EXIT_WORDS = {
 }
 # With these the walk came to its end.
 ENDED = {0, 1, 12}
+# Missing claims that the verdict's sentence names; the others are counted.
+NAMED = 3
 WORTH = "This is a rehearsal: it shows that the suite works, and proves nothing of a cluster."
 
 
@@ -65,7 +70,13 @@ class StageRun:
 
 @dataclass(frozen=True)
 class Run:
-    """One walk, ended."""
+    """One walk, ended.
+
+    Attributes:
+        missing: ids of claims that the ledger requires and that were not among the claims.
+        command: what asks the same again; empty where the user narrowed it.
+        suite: version and commit of the suite.
+    """
 
     subject: Subject
     stages: tuple[StageRun, ...]
@@ -80,11 +91,25 @@ class Run:
     began: float
     steps: tuple[Step, ...]
     diagnostics: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    command: str = ""
+    suite: str = ""
 
     @property
     def answers(self) -> tuple[Answer, ...]:
         """All answers in the order of the walk."""
         return tuple(answer for stage in self.stages for answer in stage.answers)
+
+    @property
+    def seen(self) -> dict[str, dict[str, str]]:
+        """What the claims saw, by kind and name; values that differ stand side by side."""
+        found: dict[str, dict[str, set[str]]] = {kind: {} for kind in get_args(Kind)}
+        for one in (one for answer in self.answers for one in answer.seen):
+            found[one.kind].setdefault(one.name, set()).add(one.value)
+        return {
+            kind: {name: ", ".join(sorted(values)) for name, values in sorted(named.items())}
+            for kind, named in found.items()
+        }
 
     @property
     def counts(self) -> dict[Verdict, int]:
@@ -136,14 +161,30 @@ class Run:
             reason = self.reason.rstrip(".")
             return f"INCOMPLETE: {reason}. This says nothing about {over}."
         asked = len(self.answers) - self.counts["not-claimed"]
-        if self.good:
+        if not self.answers:
+            what = "No claims were asked"
+        elif self.good:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"
+            what += f", {left} not claimed" if (left := self.counts["not-claimed"]) else ""
         else:
             what = f"{self.counted} of {len(self.answers)} claims"
-        selection = " A selection of claims was asked, not the walk." if self.partial else ""
+        selection = (
+            " PARTIAL: a selection of claims was asked, not the walk." if self.partial else ""
+        )
+        selection += self._lack
         if not self.subject.rehearsal:
             return f"{what}: {over}.{selection}"
         return f"{what} on the embedded stand-in, posing as {over}.{selection} {WORTH}"
+
+    @property
+    def _lack(self) -> str:
+        """What the ledger requires and nobody asked, for the sentence."""
+        if not self.missing:
+            return ""
+        names = ", ".join(self.missing[:NAMED])
+        more = f" and {len(self.missing) - NAMED} more" if len(self.missing) > NAMED else ""
+        what = "A required claim is" if len(self.missing) == 1 else "Required claims are"
+        return f" {what} missing: {names}{more}."
 
 
 def subject_of(walk: Walk) -> Subject:
@@ -192,4 +233,7 @@ def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
         began=walk.began,
         steps=tuple(sorted(walk.timeline.steps, key=lambda step: step.began)),
         diagnostics=tuple(walk.diagnosed),
+        missing=walk.missing,
+        command=command_of(walk.settings) if walk.settings and not walk.partial else "",
+        suite=suite(),
     )

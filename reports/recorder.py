@@ -13,14 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.plugins.diagnostics import FOLDER, tidy
 from fixtures.plugins.verdicts import first_line
+from fixtures.providers.base import Access
 from fixtures.walk import Walk, is_walk, walk_of
+from reports import bundle
 from reports.data import as_json
 from reports.html import Page, page
 from reports.junit import as_junit
 from reports.model import Run, run_of
-from reports.redact import Redactor
+from reports.statement import as_yaml
 from reports.summary import as_markdown
+from reports.terminal import answer_of
 
 BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
 
@@ -46,7 +50,7 @@ class Recorder:
         self.walk = walk
         self.folder = folder
         self.config = config
-        self.redact = Redactor()
+        self.redact = walk.redact
         self.page = Page(folder)
         self._closed = False
 
@@ -58,25 +62,32 @@ class Recorder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self.folder / "diagnostics", ignore_errors=True)
-            (self.folder / "diagnostics").mkdir()
+            shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
+            for name in (bundle.PROOF, bundle.NAME):  # an earlier run's would be taken for ours
+                (self.folder / name).unlink(missing_ok=True)
+            (self.folder / FOLDER).mkdir()
             self.write(run_of(self.walk, exit_code=2, reason=BEGUN))
         except OSError as e:
             line = f"--reports-dir {self.folder}: cannot be written ({e.strerror})"
             raise pytest.UsageError(f"{line}; name another folder") from None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self) -> None:
+    def pytest_seatrial_cluster_answers(self, access: Access) -> None:
         """Know the cluster's secrets before anything can show them."""
-        if self.walk.access and not self.redact.known:
-            self.redact.learn(self.walk.access.kubeconfig)
+        self.redact.learn(access.kubeconfig)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep secrets out of what the terminal shows, too."""
+        """Keep secrets out of what the terminal shows, and of what is known from here on."""
         if isinstance(report.longrepr, str):
             report.longrepr = self.redact.text(report.longrepr)
         report.sections = [(name, self.redact.text(text)) for name, text in report.sections]
+        report.user_properties = self.redact.of(report.user_properties)
+        walk = self.walk
+        walk.notes[:] = map(self.redact.text, walk.notes)
+        if answer := answer_of(report):
+            walk.answers[answer.claim.id] = answer
+        walk.broken = {name: self.redact.of(broken) for name, broken in walk.broken.items()}
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -94,12 +105,11 @@ class Recorder:
 
     def _run(self, pytests: int) -> Run:
         self.walk.finish()
-        return run_of(self.walk, exit_code=self.walk.exit_code(pytests))
+        return self.redact.of(run_of(self.walk, exit_code=self.walk.exit_code(pytests)))
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
-        for path in (self.folder / "diagnostics").rglob("*.*"):
-            path.write_text(self.redact.text(path.read_text(encoding="utf-8", errors="replace")))
+        tidy(self.folder / FOLDER, self.walk)
         run = self._run(pytests)
         self.write(run, self.page.take(self.config))
         self._closed = True
@@ -113,14 +123,15 @@ class Recorder:
 
     def write(self, run: Run, drawn: str = "") -> None:
         """Write all files of a walk; `drawn` is its page with pytest-html's table."""
-        data = self.redact.of(as_json(run))
         self._replace("report.html", drawn or page(run))
         self._replace("junit.xml", as_junit(run))
         self._replace("summary.md", as_markdown(run))
-        self._replace("report.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        self._replace("statement.yaml", as_yaml(run))
+        data = json.dumps(as_json(run), indent=2, ensure_ascii=False)
+        self._replace("report.json", data + "\n")
 
     def _replace(self, name: str, text: str) -> None:
         """Put a file in place of the former one, whole or not at all."""
         part = self.folder / f".{name}.part"
-        part.write_text(self.redact.text(text), encoding="utf-8")
+        part.write_bytes(self.redact.text(text).encode(errors="replace"))
         part.replace(self.folder / name)

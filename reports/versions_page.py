@@ -108,7 +108,9 @@ TOPICS = (
     Topic(
         "A pod's annotation sidecar.istio.io/nativeSidecar",
         injection.ASKED,
-        lambda asked: "decides" if asked else "does nothing",
+        lambda word: {"": "does nothing", "true": "true alone makes it native"}.get(
+            word, "all but false make it native"
+        ),
     ),
     Topic("What sidecar.istio.io/inject takes for a yes", wishes.SPELLINGS, _spelling),
     Topic("Arguments beside istio-init's flags", redirection.OTHERS),

@@ -9,6 +9,7 @@ import pytest
 from fixtures.claims import NotClaimed, Unmet, start_telling
 from fixtures.expectations import expected
 from fixtures.expectations.options import MeshOptions
+from fixtures.mesh.departure import Departure
 from fixtures.mesh.init_container import InitContainers
 from fixtures.mesh.injected import InjectedSample
 from fixtures.mesh.sample import Remembered
@@ -30,7 +31,8 @@ def prepared(version: str, *, cni: bool = True) -> tuple[FakeKube, InitContainer
     kube = FakeKube({"v1/pods": [body]})
     rows = expected(version, "1.35", ["1.35"]).set_to(MeshOptions(cni=cni))
     before = Remembered(services={}, apps={}, uids=frozenset())
-    return kube, InitContainers(InjectedSample(as_kube(kube), rows, before=before))
+    old = Departure(as_kube(kube), (), frozenset(), since="the injection")
+    return kube, InitContainers(InjectedSample(as_kube(kube), rows, before=before, old_pods=old))
 
 
 @EACH

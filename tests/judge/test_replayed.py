@@ -22,6 +22,7 @@ from fixtures.mesh.availability import Availability
 from fixtures.mesh.client import Client
 from fixtures.mesh.cluster import Cluster
 from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.departure import Departure
 from fixtures.mesh.gateway import Gateway
 from fixtures.mesh.init_container import InitContainers
 from fixtures.mesh.injected import InjectedSample
@@ -110,7 +111,9 @@ class World:
 
     def injected_sample(self, state: str = "4-injected") -> InjectedSample:
         before = self.plain_sample().first
-        return InjectedSample(as_kube(self.kube(state)), self.rows(state), before=before)
+        kube = as_kube(self.kube(state))
+        old = Departure(kube, (), frozenset(), since="the injection")  # see NOT_RECORDED
+        return InjectedSample(kube, self.rows(state), before=before, old_pods=old)
 
     def init_containers(self) -> InitContainers:
         return InitContainers(self.injected_sample())
@@ -135,18 +138,12 @@ class World:
         return Workloads(self.control_plane("7-gateway"))
 
     def restarted(self) -> Restarted:
-        state = "12-restarted"
-        old = {
-            body["metadata"]["uid"]
-            for namespace in ("bookinfons", "istio-system")
-            for body in self.kube("7-gateway").list("pods", namespace)
-        }
-        return Restarted(
-            self.injected_sample(state),
-            self.gateway(state),
-            frozenset(old),
-            Availability(asked=()),
-        )
+        state, spaces = "12-restarted", ("bookinfons", "istio-system")
+        before = (self.kube("7-gateway").list("pods", space) for space in spaces)
+        old = frozenset(body["metadata"]["uid"] for bodies in before for body in bodies)
+        sample, gateway = self.injected_sample(state), self.gateway(state)
+        gone = Departure(sample.kube, spaces, old, since="the restart")
+        return Restarted(sample, gateway, old, gone, Availability(asked=()))
 
 
 def claims() -> Iterator[tuple[str, str, str, Callable[..., None], dict[str, Any]]]:

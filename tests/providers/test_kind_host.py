@@ -125,3 +125,11 @@ def test_the_hub_is_handed_over_with_the_cluster(machine: Standins) -> None:
     made = replace(provider(machine), hub="mirror.example:5000/istio")
     with made.provide() as access:
         assert access.hub == "mirror.example:5000/istio"
+
+
+def test_a_release_that_does_not_support_the_kubernetes_is_refused(machine: Standins) -> None:
+    made = replace(provider(machine), supported=lambda *pair: f"not {pair}")
+    refused = pytest.raises(HostNotFit, match=r"not \('1\.29\.6', '1\.34'\)")
+    with refused, made.provide():
+        pass
+    assert not machine.calls("kind create")

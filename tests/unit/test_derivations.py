@@ -27,6 +27,8 @@ PLACES = [
     ("1.26.8", NEW, PLAIN, {}, "classic", "Istio 1.26 makes classic sidecars unless told"),
     ("1.23.6", NEW, PLAIN, {NATIVE_WISH: "true"}, "classic", "Istio 1.23 makes classic"),
     ("1.24.0", OLD, PLAIN, {NATIVE_WISH: "true"}, "native", "the pod is annotated"),
+    ("1.26.8", NEW, PLAIN, {NATIVE_WISH: "yes"}, "classic", "nativeSidecar: yes"),
+    ("1.27.9", OLD, PLAIN, {NATIVE_WISH: "yes"}, "native", "nativeSidecar: yes"),
     ("1.27.9", NEW, PLAIN, {}, "native", "Istio 1.27 and every kubelet is 1.33 or newer"),
     ("1.27.9", OLD, PLAIN, {}, "classic", "a kubelet is v1.32.9, older than 1.33"),
     ("1.28.10", NEW, OFF, {}, "classic", "istiod's ENABLE_NATIVE_SIDECARS is false"),

@@ -14,6 +14,7 @@ from fixtures.claims import Unmet, start_telling
 from fixtures.expectations import expected
 from fixtures.kube import Body
 from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.departure import Departure
 from fixtures.mesh.gateway import Gateway
 from fixtures.mesh.init_container import InitContainers
 from fixtures.mesh.injected import InjectedSample
@@ -41,7 +42,8 @@ def webhooks() -> tuple[FakeKube, Webhooks]:
 def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers]:
     kube = recorded(state)
     before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
-    return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before))
+    leaving = Departure(kube, ("bookinfons",), before.uids, since="the injection")
+    return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before, old_pods=leaving))
 
 
 def gateway() -> tuple[FakeKube, Gateway]:
@@ -107,6 +109,21 @@ def test_no_injector_that_matches_is_noticed() -> None:
     never = {"matchLabels": {"istio.io/deactivated": "never-match"}}
     kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(namespaceSelector=never)))
     assert "expected exactly one, saw none of 8" in seen(subject.expect_one_match)
+
+
+def test_the_wrong_injector_that_matches_is_noticed_with_the_reason() -> None:
+    kube, subject = webhooks()
+    never = {"matchLabels": {"istio.io/deactivated": "never-match"}}
+    enabled = {"matchLabels": {"istio-injection": "enabled"}}
+    kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(namespaceSelector=never)))
+
+    def swap(configuration: Body) -> None:
+        configuration["webhooks"][2] |= {"namespaceSelector": enabled, "objectSelector": {}}
+
+    kube.change(MUTATING, "istio-sidecar-injector", swap)
+    message = seen(subject.expect_one_match)
+    assert f"expected one of {ACTING}, saw one of istio-sidecar-injector" in message
+    assert "the tag default was made" in message
 
 
 def test_two_injectors_that_match_are_noticed() -> None:
