@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import shlex
 from itertools import product
 from pathlib import Path
@@ -132,6 +133,14 @@ def test_the_matrix_of_tox_has_the_pairs_of_the_table() -> None:
     }
     assert fitting <= environments()
     assert {e.partition("-")[0] for e in environments()} == {e.partition("-")[0] for e in fitting}
+
+
+def test_the_label_for_poses_names_every_pair_of_the_table() -> None:
+    ini = configparser.ConfigParser(interpolation=None)
+    ini.read(ROOT / "tox.ini")
+    _, _, named = ini["tox"]["labels"].replace("\\\n", "").partition("poses =")
+    wanted = {f"istio{minor(p.istio)}-kube{p.kube}" for p in PAIRS}
+    assert {name.strip() for name in named.split(",")} == wanted
 
 
 def test_the_nightly_run_walks_on_every_pair_and_keeps_its_reports() -> None:

@@ -22,7 +22,7 @@ from fixtures.expectations import (
     wishes,
 )
 from fixtures.expectations.rows import Row, one_for, version
-from fixtures.expectations.versions import PAIRS, kubernetes_range, pair
+from fixtures.expectations.versions import PAIRS, Pair, kubernetes_range, pair, support
 
 FACTS = Path(__file__).parents[3] / "shared" / "istio"
 # Tables of which exactly one row holds for each release.
@@ -93,6 +93,43 @@ def test_no_table_has_a_gap_or_an_overlap(istio: str) -> None:
 def test_every_pair_of_the_table_is_supported(known: Any) -> None:
     assert known.kube in kubernetes_range(known.istio)
     assert pair(known.istio, known.kube) == known
+
+
+@pytest.mark.parametrize(
+    ("istio", "kube", "whole"),
+    [
+        ("1.27", "", ("1.27.9", "1.33")),
+        ("1.27.9", "1.32", ("1.27.9", "1.32")),
+        ("1.22", "", ("1.22.8", "1.30")),
+        ("1.25.1", "", ("1.25.1", "1.32")),
+        ("1.13", "1.22", ("1.13.1", "1.22")),
+        ("1.40", "", ("1.40.0", "1.35")),
+    ],
+)
+def test_half_of_a_pair_is_completed(istio: str, kube: str, whole: tuple[str, str]) -> None:
+    assert pair(istio, kube) == Pair(*whole)
+
+
+@pytest.mark.parametrize(
+    ("istio", "kube", "refusal", "warning"),
+    [
+        ("1.12.9", "1.22", "Istio 1.12.9 is too old: this suite knows 1.13 to 1.31", ""),
+        ("1.20.8", "1.30", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.30", ""),
+        ("1.20.8", "1.24.9", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.24.9", ""),
+        ("1.20.8", "1.29.7-eks.3", "", ""),
+        ("1.32.0", "1.37", "", "Istio 1.32.0 is newer than this suite (1.13 to 1.31)"),
+        ("1.32.0", "1.31", "supports Kubernetes 1.32 and newer, not 1.31", ""),
+        ("1.31.4", "1.36.0", "", ""),
+    ],
+)
+def test_what_goes_together_is_told_with_its_range(
+    istio: str, kube: str, refusal: str, warning: str
+) -> None:
+    found = support(istio, kube)
+    assert refusal in found.refusal
+    assert bool(refusal) == bool(found.refusal)
+    assert warning in found.warning
+    assert bool(warning) == bool(found.warning)
 
 
 def test_the_newest_pair_is_the_default() -> None:

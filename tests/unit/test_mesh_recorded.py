@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures import waiting
-from fixtures.claims import Hopeless, Unmet
+from fixtures.claims import Hopeless, NotClaimed, Unmet
 from fixtures.deadlines import POD_GONE, patience
 from fixtures.expectations import expected
 from fixtures.expectations.bookinfo import NAMESPACE
@@ -155,6 +155,13 @@ def test_a_kubernetes_that_is_too_old_is_noticed() -> None:
     assert "expected 1.31 to 1.35, saw v1.29.1" in str(
         seen(Cluster.read(kube, "1.29.6").expect_supported)
     )
+
+
+def test_a_kubernetes_that_is_known_not_to_fit_is_not_claimed() -> None:
+    kube = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.29.1"}})
+    subject = Cluster.read(kube, "1.29.6", any_version=True)
+    with pytest.raises(NotClaimed, match=r"supports Kubernetes 1\.31 to 1\.35, this is v1\.29\.1"):
+        subject.expect_supported()
 
 
 def test_a_namespace_that_ends_is_noticed() -> None:

@@ -244,7 +244,7 @@ def test_a_flag_with_another_value_is_noticed_and_only_that(flag: str, old: str,
     message = seen(lambda: subject.expect_flag(flag))
     assert message.startswith("istio-init of productpage-v1-")
     assert f"expected {flag} {old}" in message
-    assert f"saw {flag} {new} (1 of 6 pods; Istio 1.29.6" in message
+    assert f"saw {flag} {new} (1 of 6 pods; Istio 1.29.6, REDIRECT, no CNI)" in message
     assert '?(@.name=="istio-init")].args}' in message
     for other in {"-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d"} - {flag}:
         subject.expect_flag(other)
