@@ -10,7 +10,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
+from fixtures.claims import Kind
 from fixtures.stages import Stage
 from fixtures.timeline import Step
 from fixtures.waiting import Wait, waits
@@ -85,6 +87,17 @@ class Run:
     def answers(self) -> tuple[Answer, ...]:
         """All answers in the order of the walk."""
         return tuple(answer for stage in self.stages for answer in stage.answers)
+
+    @property
+    def seen(self) -> dict[str, dict[str, str]]:
+        """What the claims saw, by kind and name; values that differ stand side by side."""
+        found: dict[str, dict[str, set[str]]] = {kind: {} for kind in get_args(Kind)}
+        for one in (one for answer in self.answers for one in answer.seen):
+            found[one.kind].setdefault(one.name, set()).add(one.value)
+        return {
+            kind: {name: ", ".join(sorted(values)) for name, values in sorted(named.items())}
+            for kind, named in found.items()
+        }
 
     @property
     def counts(self) -> dict[Verdict, int]:

@@ -16,11 +16,12 @@ import pytest
 from fixtures.plugins.verdicts import first_line
 from fixtures.walk import Walk, is_walk, walk_of
 from reports.data import as_json
-from reports.html import Page, page
+from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
 from reports.redact import Redactor
 from reports.summary import as_markdown
+from reports.table import Page
 
 BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
 
