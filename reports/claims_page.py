@@ -1,6 +1,7 @@
-"""`python -m reports.claims_page` writes docs/claims.md: what is claimed and why, from the suites.
+"""`python -m reports.claims_page` writes docs/claims.md and suites/ledger.txt, from the suites.
 
-With `--check` it writes nothing and ends with 1 if the page is not what the suites say.
+The page is for readers, the ledger is what each run is held against. With `--check` nothing is
+written, and it ends with 1 if one of them is not what the suites say.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from fixtures.faults import CATALOGUE
-from fixtures.plugins.claims import claim_of
+from fixtures.ledger import NAME, Ledger
+from fixtures.plugins.claims import asks, claim_of
+from fixtures.plugins.options import PROFILES
 from fixtures.stages import STAGES
 from fixtures.walk import Claim
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "claims.md"
+LEDGER = ROOT / "suites" / NAME
 TOP = """# Claims
 
 Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of the walk,
@@ -78,16 +82,24 @@ def _about(claim: Claim) -> list[str]:
     ]
 
 
+def ledger(found: list[Claim]) -> Ledger:
+    """What each profile requires."""
+    return Ledger({c.id: tuple(p for p in PROFILES if asks(p, c)) for c in found})
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or hold it against the suites."""
-    text = page(claims())
+    """Write both files, or hold them against the suites."""
+    found = claims()
+    texts = {PAGE: page(found), LEDGER: ledger(found).text}
     if "--check" not in arguments:
-        PAGE.write_text(text, encoding="utf-8")
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
         return 0
-    same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
-    if not same:
-        sys.stderr.write("docs/claims.md is not what the suites say: run tox -e docs\n")
-    return 0 if same else 1
+    stale = [p for p, text in texts.items() if not p.exists() or p.read_text("utf-8") != text]
+    for path in stale:
+        name = path.relative_to(ROOT)
+        sys.stderr.write(f"{name} is not what the suites say: run tox -e docs\n")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

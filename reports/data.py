@@ -12,7 +12,7 @@ from fixtures.timeline import critical_path
 from fixtures.walk import Answer
 from reports.model import Run, StageRun
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -23,6 +23,8 @@ def as_json(run: Run) -> dict[str, Any]:
         | {"posed": list(run.subject.posed)},
         "headline": run.headline,
         "verdict": run.sentence,
+        "suite": run.suite,
+        "command": run.command,
         "complete": run.complete,
         "partial": run.partial,
         "reason": run.reason,
@@ -30,8 +32,10 @@ def as_json(run: Run) -> dict[str, Any]:
         "started": run.started.isoformat(timespec="seconds"),
         "seconds": round(run.seconds, 3),
         "counts": dict(run.counts),
+        "missing": list(run.missing),
         "stages": [_stage(stage) for stage in run.stages],
         "claims": [_claim(answer) for answer in run.answers],
+        "seen": run.seen,
         "waits": [
             {
                 "what": wait.what,

@@ -17,6 +17,7 @@ from fixtures.stages import Stage
 from fixtures.timeline import Step
 from fixtures.waiting import Wait, waits
 from fixtures.walk import VERDICTS, Answer, Broken, Verdict, Walk
+from reports.command import command_of, suite
 
 EXIT_WORDS = {
     0: "all required claims passed",
@@ -32,6 +33,8 @@ EXIT_WORDS = {
 }
 # With these the walk came to its end.
 ENDED = {0, 1, 12}
+# Missing claims that the verdict's sentence names; the others are counted.
+NAMED = 3
 WORTH = "This is a rehearsal: it shows that the suite works, and proves nothing of a cluster."
 
 
@@ -67,7 +70,13 @@ class StageRun:
 
 @dataclass(frozen=True)
 class Run:
-    """One walk, ended."""
+    """One walk, ended.
+
+    Attributes:
+        missing: ids of claims that the ledger requires and that were not among the claims.
+        command: what asks the same again.
+        suite: version and commit of the suite.
+    """
 
     subject: Subject
     stages: tuple[StageRun, ...]
@@ -82,6 +91,9 @@ class Run:
     began: float
     steps: tuple[Step, ...]
     diagnostics: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    command: str = ""
+    suite: str = ""
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -149,14 +161,27 @@ class Run:
             reason = self.reason.rstrip(".")
             return f"INCOMPLETE: {reason}. This says nothing about {over}."
         asked = len(self.answers) - self.counts["not-claimed"]
-        if self.good:
+        if not self.answers:
+            what = "No claims were asked"
+        elif self.good:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"
         else:
             what = f"{self.counted} of {len(self.answers)} claims"
         selection = " A selection of claims was asked, not the walk." if self.partial else ""
+        selection += self._lack
         if not self.subject.rehearsal:
             return f"{what}: {over}.{selection}"
         return f"{what} on the embedded stand-in, posing as {over}.{selection} {WORTH}"
+
+    @property
+    def _lack(self) -> str:
+        """What the ledger requires and nobody asked, for the sentence."""
+        if not self.missing:
+            return ""
+        names = ", ".join(self.missing[:NAMED])
+        more = f" and {len(self.missing) - NAMED} more" if len(self.missing) > NAMED else ""
+        what = "A required claim is" if len(self.missing) == 1 else "Required claims are"
+        return f" {what} missing: {names}{more}."
 
 
 def subject_of(walk: Walk) -> Subject:
@@ -205,4 +230,7 @@ def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
         began=walk.began,
         steps=tuple(sorted(walk.timeline.steps, key=lambda step: step.began)),
         diagnostics=tuple(walk.diagnosed),
+        missing=walk.missing,
+        command=command_of(walk.settings) if walk.settings else "",
+        suite=suite(),
     )

@@ -20,8 +20,10 @@ from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
 from reports.redact import Redactor
+from reports.statement import as_yaml
 from reports.summary import as_markdown
 from reports.table import Page
+from reports.terminal import answer_of
 
 BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
 
@@ -74,10 +76,16 @@ class Recorder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep secrets out of what the terminal shows, too."""
+        """Keep secrets out of what the terminal shows, and of what is known from here on."""
         if isinstance(report.longrepr, str):
             report.longrepr = self.redact.text(report.longrepr)
         report.sections = [(name, self.redact.text(text)) for name, text in report.sections]
+        report.user_properties = self.redact.of(report.user_properties)
+        walk = self.walk
+        walk.notes[:] = map(self.redact.text, walk.notes)
+        if answer := answer_of(report):
+            walk.answers[answer.claim.id] = answer
+        walk.broken = {name: self.redact.of(broken) for name, broken in walk.broken.items()}
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -95,7 +103,7 @@ class Recorder:
 
     def _run(self, pytests: int) -> Run:
         self.walk.finish()
-        return run_of(self.walk, exit_code=self.walk.exit_code(pytests))
+        return self.redact.of(run_of(self.walk, exit_code=self.walk.exit_code(pytests)))
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
@@ -114,14 +122,15 @@ class Recorder:
 
     def write(self, run: Run, drawn: str = "") -> None:
         """Write all files of a walk; `drawn` is its page with pytest-html's table."""
-        data = self.redact.of(as_json(run))
         self._replace("report.html", drawn or page(run))
         self._replace("junit.xml", as_junit(run))
         self._replace("summary.md", as_markdown(run))
-        self._replace("report.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        self._replace("statement.yaml", as_yaml(run))
+        data = json.dumps(as_json(run), indent=2, ensure_ascii=False)
+        self._replace("report.json", data + "\n")
 
     def _replace(self, name: str, text: str) -> None:
         """Put a file in place of the former one, whole or not at all."""
         part = self.folder / f".{name}.part"
-        part.write_text(self.redact.text(text), encoding="utf-8")
+        part.write_bytes(self.redact.text(text).encode(errors="replace"))
         part.replace(self.folder / name)

@@ -8,14 +8,22 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import yaml
+
+T = TypeVar("T")
 
 HIDDEN = "[redacted]"
 SHORTEST = 8
 SECRET_KEYS = {"token", "password", "client-key-data", "client-certificate-data", "id-token"}
+# Names of variables, annotations and settings whose values nobody needs to read.
+SECRET_NAME = re.compile(
+    r"(?i)(?:pass(?:word|wd|phrase)?|secret|token|credential|api[-_]?key|private[-_]?key"
+    r"|access[-_]?key|auth)s?(?![a-z])"
+)
 SHAPES = (
     re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{8,}"),
     re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
@@ -25,6 +33,11 @@ SHAPES = (
     re.compile(r"(?<=client-key-data: )\S+|(?<=(?<!\w)token: )[\w.~+/=-]{16,}"),
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
 )
+
+
+def is_secret(name: str) -> bool:
+    """Whether what stands under such a name is hidden, whatever it is."""
+    return SECRET_NAME.search(name) is not None
 
 
 class Redactor:
@@ -50,13 +63,21 @@ class Redactor:
             text = shape.sub(HIDDEN, text)
         return text
 
-    def of(self, value: Any) -> Any:
-        """The same JSON value with every text in it redacted."""
+    def of(self, value: T) -> T:
+        """The same value with every text in it redacted: JSON, or one of our dataclasses."""
+        return cast("T", self._of(value))
+
+    def _of(self, value: object) -> object:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {key: self.of(held) for key, held in value.items()}
-        return [self.of(held) for held in value] if isinstance(value, list) else value
+            return {key: self._of(held) for key, held in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._of(held) for held in value)
+        if is_dataclass(value) and not isinstance(value, type):
+            held = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+            return replace(value, **{name: self._of(part) for name, part in held.items()})
+        return value
 
 
 def _secrets(held: object, key: str = "") -> Iterator[str]:

@@ -1,10 +1,21 @@
-"""summary.md: the walk on half a page, for a pull request or a CI job's summary."""
+"""summary.md: the walk on half a page, for a CI job's summary or a comment on a pull request.
+
+What is not so comes first, and however much that is, the file stays within what GitHub shows.
+"""
 
 from __future__ import annotations
 
-from reports.model import Run, StageRun
+import re
+
+from reports.model import EXIT_WORDS, Run, StageRun
 
 MOST = 20
+# GitHub takes 65,536 characters in a comment (and 1 MiB in a job's summary).
+MOST_BYTES = 60_000
+LONGEST = 600
+CUT = "\n\nCut here: see report.html.\n"
+# What Markdown or GitHub would make something of.
+SPECIAL = re.compile(r"([\\`*|~\[])")
 
 
 def as_markdown(run: Run) -> str:
@@ -17,13 +28,16 @@ def as_markdown(run: Run) -> str:
         f"profile `{subject.profile or '?'}` · "
         f"{run.seconds:.0f} s · exit code {run.exit_code}"
     )
+    if run.exit_code:
+        lines[-1] += f" ({EXIT_WORDS.get(run.exit_code, 'see report.html')})"
     if subject.fault:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
-    if run.stages:
-        lines += ["", "| stage | claims | verdicts |", "|---|---|---|"]
-        lines += [_row(stage) for stage in run.stages]
     lines += _wrong(run)
-    return "\n".join(lines) + "\n"
+    lines += _missing(run)
+    if run.stages:
+        lines += ["", "## The walk", "", "| stage | claims | verdicts |", "|---|---|---|"]
+        lines += [_row(stage) for stage in run.stages]
+    return _within("\n".join(lines) + "\n")
 
 
 def _row(stage: StageRun) -> str:
@@ -36,7 +50,7 @@ def _row(stage: StageRun) -> str:
 
 
 def _wrong(run: Run) -> list[str]:
-    """The causes: what failed; what is blocked by them is counted above."""
+    """The causes: what failed; what is blocked by them is counted in the table."""
     found = [a for a in run.answers if a.verdict in {"failed", "error"} and a.asked]
     if not found:
         return []
@@ -44,11 +58,41 @@ def _wrong(run: Run) -> list[str]:
     for answer in found[:MOST]:
         first = _escape(answer.message.partition("\n")[0])
         lines.append(f"- {answer.verdict} **{answer.claim.id}**: {first}")
-        lines += [f"  `{command}`" for command in answer.look[:1]]
-    if len(found) > MOST:
-        lines.append(f"- and {len(found) - MOST} more: see report.html")
-    return lines
+        lines += [f"  {_code(command)}" for command in answer.look[:1]]
+    return lines + _more(len(found))
+
+
+def _missing(run: Run) -> list[str]:
+    """What the ledger requires and nobody asked."""
+    if not run.missing:
+        return []
+    lines = ["", "## Required and missing", ""]
+    return lines + [f"- **{name}**" for name in run.missing[:MOST]] + _more(len(run.missing))
+
+
+def _more(found: int) -> list[str]:
+    return [f"- and {found - MOST} more: see report.html"] if found > MOST else []
 
 
 def _escape(text: str) -> str:
-    return text.replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+    return SPECIAL.sub(r"\\\1", _short(text)).replace("<", "&lt;")
+
+
+def _code(text: str) -> str:
+    """Text as code, whatever it holds."""
+    text = _short(text)
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+
+def _within(text: str) -> str:
+    """The text, or as many of its lines as GitHub shows."""
+    held = text.encode()
+    if len(held) <= MOST_BYTES:
+        return text
+    cut = held[: MOST_BYTES - len(CUT.encode())].decode(errors="ignore")
+    return cut.rpartition("\n")[0] + CUT

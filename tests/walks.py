@@ -100,7 +100,12 @@ class Walks:
         self.pytester.makeini(INI.format(root=ROOT))
         self.pytester.makeconftest(CONFTEST.format(evidence=evidence) + HEAD + world)
         (self.pytester.path / "suites").mkdir(exist_ok=True)
+        self.ledger("")
         return self
+
+    def ledger(self, text: str) -> None:
+        """Write what the walk must ask; by itself it requires nothing."""
+        (self.pytester.path / "suites" / "ledger.txt").write_text(text)
 
     def claims(self, module: str, source: str) -> None:
         """Write one stage's claims."""

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,116 +10,33 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from fixtures.stages import BY_NAME
-from fixtures.timeline import Step
-from fixtures.waiting import Wait
-from fixtures.walk import Answer, Broken, Claim
 from reports.data import as_json
 from reports.html import page, tone
 from reports.junit import as_junit
-from reports.model import Run, StageRun, Subject
+from reports.model import Run
 from reports.redact import HIDDEN, Redactor
+from reports.statement import as_yaml
 from reports.summary import as_markdown
+from tests.unit.runs import good, run, stopped
 from tests.walks import ROOT, Walks
 
 pytest_plugins = ["pytester"]
 
 GOLDEN = Path(__file__).parent / "golden"
-CAUSE = "pod details-v1-5c <app>: expected Ready, saw ImagePullBackOff"
 
 
-def claim(stage: str, name: str, text: str) -> Claim:
-    return Claim(
-        f"{stage}/{name}",
-        text,
-        "Kubernetes, Pods",
-        "Read the pod's events.",
-        "core",
-        "",
-        False,
-        BY_NAME[stage],
-        name,
-    )
-
-
-def run() -> Run:
-    """A rehearsal with one claim of each verdict."""
-    ready = claim("cluster", "every-node-is-ready", "Every node is ready.")
-    egress = claim("cluster", "egress", "An egress gateway is there.")
-    pods = claim("sample", "six-pods-run", "Six pods run.")
-    route = claim("gateway", "each-route[login]", "Each route reaches productpage. [login]")
-    broken = Broken(BY_NAME["sample"], CAUSE)
-    failed = Answer(
-        pods, "failed", 1.5, 6, CAUSE, look=("kubectl get pods",), evidence="phase: Pending"
-    )
-    return Run(
-        subject=Subject(
-            "1.31.0",
-            "1.35.2",
-            "embedded",
-            "rehearsal",
-            "smoke",
-            "",
-            ("writes",),
-            ("coredns",),
-            "3.11",
-        ),
-        stages=(
-            StageRun(
-                BY_NAME["cluster"],
-                (
-                    Answer(ready, "passed", 0.25, 1, notes=("One node.",)),
-                    Answer(egress, "not-claimed", message="this cluster does not declare it"),
-                    Answer(claim("cluster", "dns", "DNS."), "error", 0.1, message="KeyError: 'a'"),
-                ),
-                0.5,
-                None,
-            ),
-            StageRun(BY_NAME["sample"], (failed,), 2.0, broken),
-            StageRun(
-                BY_NAME["gateway"],
-                (
-                    Answer(
-                        route,
-                        "blocked",
-                        message=f"blocked by stage 3 sample: {CAUSE}",
-                        blocked_by="sample",
-                    ),
-                ),
-                None,
-                None,
-            ),
-        ),
-        complete=True,
-        partial=False,
-        exit_code=1,
-        reason="",
-        started=datetime(2026, 11, 23, 21, 0, 0, tzinfo=UTC),
-        seconds=12.25,
-        notes=("Chosen by auto.",),
-        waits=(Wait("pods become ready", 0, 2.0, 120, met=True),),
-        began=100.0,
-        steps=(
-            Step("cluster", 100.0, 0.5),
-            Step("sample", 100.5, 2.0, ("cluster",), well=False),
-        ),
-        diagnostics=("03-sample/bookinfons-events.txt",),
-    )
-
-
-def stopped() -> Run:
-    return replace(run(), complete=False, exit_code=2, reason="stopped by SIGTERM")
-
-
-def good(evidence: str) -> Run:
-    whole = run()
-    passed = replace(whole.stages[0], answers=whole.stages[0].answers[:1])
-    subject = replace(whole.subject, evidence=evidence)
-    return replace(whole, subject=subject, stages=(passed,), exit_code=0)
+def closed(part: Any) -> Any:
+    """The schema without the leave to add things, so that whatever is added is written into it."""
+    if isinstance(part, list):
+        return [closed(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    held = {key: closed(one) for key, one in part.items()}
+    return {"additionalProperties": False, **held} if part.get("type") == "object" else held
 
 
 def schema() -> Any:
-    return json.loads((ROOT / "reports" / "report.schema.json").read_text())
+    return closed(json.loads((ROOT / "reports" / "report.schema.json").read_text()))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +45,11 @@ def schema() -> Any:
         ("failed.json", lambda: json.dumps(as_json(run()), indent=2) + "\n"),
         ("failed.xml", lambda: as_junit(run())),
         ("failed.md", lambda: as_markdown(run())),
+        ("failed.yaml", lambda: as_yaml(run())),
+        ("good.yaml", lambda: as_yaml(good("conformance"))),
         ("stopped.xml", lambda: as_junit(stopped())),
         ("stopped.md", lambda: as_markdown(stopped())),
+        ("stopped.yaml", lambda: as_yaml(stopped())),
     ],
 )
 def test_a_report_reads_as_written_down(name: str, made: Any) -> None:

@@ -1,0 +1,78 @@
+"""What asks the same again: the command, and the suite's own version.
+
+For whoever reads a report and wants to see it himself.
+Versions are those that were found, not those that were typed: "the newest" is another one next
+month. Nothing that is only of this machine (paths of reports, patience) stands in it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from fixtures.walk import Settings
+from reports.redact import HIDDEN, is_secret
+
+ROOT = Path(__file__).parents[1]
+GIT_SECONDS = 5
+
+
+@cache
+def suite() -> str:
+    """Version and commit of this checkout, as far as they can be told."""
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        return ""
+    commit = _commit()
+    return f"{project['version']} ({commit})" if commit else str(project["version"])
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if not git or not (ROOT / ".git").exists():  # a folder above may be somebody else's checkout
+        return ""
+    command = [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(  # noqa: S603  # git, on our own folder
+            command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def command_of(settings: Settings) -> str:
+    """The command line of a walk, to be typed in a checkout of the same commit."""
+    return shlex.join(["tox", "-e", "smoke", "--", *_options(settings)])
+
+
+def _options(settings: Settings) -> Iterator[str]:
+    yield from ("--provider", settings.provider, "--profile", settings.profile)
+    for option, value in (
+        ("--istio-version", settings.istio_version),
+        ("--kube-version", settings.kube_version),
+        ("--inject-fault", settings.fault),
+        ("--kube-context", settings.kube_context),
+        ("--allow-context", settings.allow_context),
+        ("--node-image", settings.kind.node_image),
+    ):
+        yield from (option, value) if value else ()
+    for option, wanted in (
+        ("--in-cluster", settings.in_cluster),
+        ("--allow-mesh-writes", settings.allow_mesh_writes),
+        ("--read-only", settings.read_only and settings.profile != "readonly"),
+        ("--require-all", settings.require_all),
+    ):
+        yield from (option,) if wanted else ()
+    for key, _, value in (setting.partition("=") for setting in settings.kind.istio_set):
+        yield from ("--istio-set", f"{key}={HIDDEN if is_secret(key) else value}")
+    if settings.kind.istio_values:
+        yield from ("--istio-values", settings.kind.istio_values.name)
+    if settings.kind.install != "istioctl":
+        yield from ("--install", settings.kind.install)

@@ -1,0 +1,112 @@
+"""statement.yaml: what a run shows of its subject, after the Gateway API's ConformanceReport.
+
+To be attached to a release and read by machines. Only a run over a real cluster makes a
+`ConformanceReport`, and only a whole and good one reads `result: conformant`; what a stand-in
+answered is a `RehearsalReport`, whose result never is. What went on in the run is
+report.json's business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import yaml
+
+from fixtures.walk import Answer, Verdict
+from reports.model import Run
+
+API_VERSION = "seatrial.example/v1"
+KINDS = {"conformance": "ConformanceReport", "rehearsal": "RehearsalReport"}
+NOTHING = "NoReport"
+GOOD = {"ConformanceReport": "conformant", "RehearsalReport": "rehearsal passed"}
+BAD = {"ConformanceReport": "not conformant", "RehearsalReport": "rehearsal failed"}
+LEVELS = ("core", "extended")
+COUNTED: dict[Verdict, str] = {
+    "passed": "Passed",
+    "failed": "Failed",
+    "blocked": "Blocked",
+    "error": "Error",
+    "not-claimed": "NotClaimed",
+}
+
+
+def as_yaml(run: Run) -> str:
+    """The statement's text."""
+    return yaml.safe_dump(statement(run), sort_keys=False, allow_unicode=True, width=1000)
+
+
+def statement(run: Run) -> dict[str, Any]:
+    """The statement as plain data."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind(run),
+        "date": run.started.isoformat(timespec="seconds"),
+        "result": result(run),
+        "summary": run.sentence,
+        "subject": _subject(run),
+        "profiles": [_profile(run)] if run.subject.profile else [],
+        "reproduce": {"suite": run.suite, "command": run.command},
+    }
+
+
+def kind(run: Run) -> str:
+    """What it is: decided by the evidence alone."""
+    return KINDS.get(run.subject.evidence, NOTHING)
+
+
+def result(run: Run) -> str:
+    """The verdict in a word or two."""
+    what = kind(run)
+    if not run.complete or what == NOTHING:
+        return "incomplete"
+    if not run.good or run.subject.fault:
+        return BAD[what]
+    return "partial" if run.partial else GOOD[what]
+
+
+def _subject(run: Run) -> dict[str, Any]:
+    subject = run.subject
+    told = {
+        "istio": subject.istio,
+        "kubernetes": subject.kubernetes,
+        "provider": subject.provider,
+        "evidence": subject.evidence,
+        "images": run.seen.get("image", {}),
+        "features": list(subject.features),
+    }
+    told |= {"posed": list(subject.posed)} if subject.posed else {}
+    return told | ({"fault": subject.fault} if subject.fault else {})
+
+
+def _profile(run: Run) -> dict[str, Any]:
+    name = run.subject.profile
+    told: dict[str, Any] = {"name": name}
+    for level in LEVELS:
+        answers = [a for a in run.answers if a.claim.level == level]
+        if answers:
+            counts = Counter(answer.verdict for answer in answers)
+            statistics = {word: counts[verdict] for verdict, word in COUNTED.items()}
+            told[level] = {"result": _level_result(counts), "statistics": statistics}
+    wrong = [a for a in run.answers if a.verdict not in {"passed", "not-claimed"}]
+    unclaimed = [a for a in run.answers if a.verdict == "not-claimed"]
+    told["missing"] = list(run.missing)
+    told["failed"] = [{"claim": a.claim.id, "verdict": _verdict(a), **_why(a)} for a in wrong]
+    told["notClaimed"] = [{"claim": a.claim.id, **_why(a)} for a in unclaimed]
+    told["passed"] = [a.claim.id for a in run.answers if a.verdict == "passed"]
+    return told
+
+
+def _level_result(counts: Counter[Verdict]) -> str:
+    """In the words of the Gateway API's report."""
+    if any(counts[verdict] for verdict in COUNTED if verdict not in {"passed", "not-claimed"}):
+        return "failure"
+    return "partial" if counts["not-claimed"] else "success"
+
+
+def _verdict(answer: Answer) -> str:
+    return answer.verdict if answer.asked else "not asked"
+
+
+def _why(answer: Answer) -> dict[str, str]:
+    return {"reason": answer.message.partition("\n")[0]}

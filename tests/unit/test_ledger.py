@@ -1,0 +1,157 @@
+"""Nothing is left out in silence: what the ledger requires is asked, or the run fails."""
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.ledger import Ledger, NoLedger
+from tests.walks import Ended, Walks
+
+pytest_plugins = ["pytester"]
+
+SO = "@so()\ndef test_{0}(cluster): examined_one(1)\n"
+TWO = "cluster/a: smoke conformance\ncluster/b: smoke conformance\ninstallation/c: conformance\n"
+
+
+@pytest.fixture
+def walks(pytester: pytest.Pytester) -> Walks:
+    """A walk that must ask two claims, or three."""
+    made = Walks(pytester).begin()
+    made.ledger(TWO)
+    made.claims("01_cluster", SO.format("a") + SO.format("b"))
+    return made
+
+
+def lacks(ended: Ended, *names: str) -> bool:
+    """Whether the walk failed for these claims, and named them wherever somebody looks."""
+    assert ended.code == ended.report["exit_code"] == 12
+    assert ended.report["missing"] == list(names)
+    for file in ("report.html", "junit.xml", "summary.md", "statement.yaml"):
+        assert names[0] in (ended.folder / file).read_text()
+    return names[0] in ended.report["verdict"] and names[0] in ended.output
+
+
+def test_a_ledger_is_what_it_was_when_it_is_read_again() -> None:
+    held = Ledger({"gateway/each[a: b]": ("smoke", "conformance")})
+    assert Ledger.parse(held.text) == held
+    assert held.missing("smoke", []) == ("gateway/each[a: b]",)
+    assert held.missing("readonly", []) == ()
+
+
+def test_a_walk_that_asks_all_of_it_passes(walks: Walks) -> None:
+    ended = walks.walk()
+    assert (ended.code, ended.report["missing"]) == (0, [])
+
+
+def test_each_profile_requires_its_own(walks: Walks) -> None:
+    assert lacks(walks.walk("--profile", "conformance"), "installation/c")
+
+
+def test_a_module_that_is_deleted(walks: Walks) -> None:
+    walks.claims("01_cluster", "")
+    assert lacks(walks.walk(), "cluster/a", "cluster/b")
+
+
+def test_a_claim_that_is_renamed(walks: Walks) -> None:
+    walks.claims("01_cluster", SO.format("a") + SO.format("new"))
+    assert lacks(walks.walk(), "cluster/b")
+
+
+def test_a_claim_that_became_extended(walks: Walks) -> None:
+    walks.claims(
+        "01_cluster", SO.format("a") + SO.format("b").replace("so()", 'so(level="extended")')
+    )
+    assert lacks(walks.walk(), "cluster/b")
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told", "untold"])
+def test_a_plugin_that_leaves_tests_out(
+    pytester: pytest.Pytester,
+    tells: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    world = """
+def pytest_collection_modifyitems(config, items):
+    left = [item for item in items if item.name == "test_b"]
+    items[:] = [item for item in items if item not in left]
+"""
+    world += "    config.hook.pytest_deselected(items=left)\n" if tells else ""
+    walks = Walks(pytester).begin(world=world)
+    walks.ledger(TWO)
+    walks.claims("01_cluster", SO.format("a") + SO.format("b"))
+    ended = walks.walk()
+    assert not ended.report["partial"]
+    assert lacks(ended, "cluster/b")
+
+
+def test_a_folder_that_is_not_collected(pytester: pytest.Pytester) -> None:
+    walks = Walks(pytester).begin(world='collect_ignore = ["suites/test_01_nodes.py"]\n')
+    walks.ledger(TWO)
+    walks.claims("01_cluster", SO.format("a"))
+    walks.claims("01_nodes", SO.format("b"))
+    assert lacks(walks.walk(), "cluster/b")
+
+
+@pytest.mark.parametrize("options", [(), ("--continue-on-collection-errors",)])
+def test_a_module_that_cannot_be_collected(walks: Walks, options: tuple[str, ...]) -> None:
+    walks.claims("02_installation", "import nowhere_to_be_found\n")
+    ended = walks.walk(*options)
+    assert ended.code == ended.report["exit_code"] == 2
+    assert ended.report["complete"] is False
+    assert "test_02_installation.py cannot be collected" in ended.report["reason"]
+    assert "nowhere_to_be_found" in ended.report["reason"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(
+            '@pytest.mark.skip(reason="later")\n@so()\ndef test_b(cluster): ...\n', id="mark"
+        ),
+        pytest.param('@so()\ndef test_b(cluster): pytest.skip("later")\n', id="in the test"),
+        pytest.param(
+            '@so()\ndef test_b(cluster): pytest.xfail("later")\n', id="xfail in the test"
+        ),
+    ],
+)
+def test_a_claim_that_is_skipped(walks: Walks, source: str) -> None:
+    walks.claims("01_cluster", SO.format("a") + source)
+    ended = walks.walk()
+    assert ended.code == ended.report["exit_code"] == 12
+    assert ended.verdicts["cluster/b"] == "error"
+    assert ended.message("cluster/b") == "its test was skipped (later), which proves nothing"
+
+
+def test_a_claim_that_is_expected_to_fail_and_does(walks: Walks) -> None:
+    bad = (
+        '@pytest.mark.xfail\n@so()\ndef test_b(cluster): raise Unmet("a", expected="b", seen=1)\n'
+    )
+    walks.claims("01_cluster", SO.format("a") + bad)
+    ended = walks.walk()
+    assert (ended.code, ended.verdicts["cluster/b"]) == (1, "failed")
+
+
+def test_a_parametrized_claim_without_cases(walks: Walks) -> None:
+    none = '@pytest.mark.parametrize("x", [])\n@so()\ndef test_b(cluster, x): examined_one(1)\n'
+    walks.claims("01_cluster", SO.format("a") + none)
+    assert walks.walk().code in {2, 12}
+
+
+def test_what_the_user_leaves_out_is_partial_and_not_missing(walks: Walks) -> None:
+    ended = walks.walk("-k", "test_a")
+    assert (ended.code, ended.report["partial"], ended.report["missing"]) == (0, True, [])
+    assert "A selection of claims was asked, not the walk." in ended.report["verdict"]
+
+
+def test_without_a_ledger_nothing_is_asked(walks: Walks) -> None:
+    (walks.pytester.path / "suites" / "ledger.txt").unlink()
+    ended = walks.walk()
+    assert ended.code == 4
+    assert "ledger.txt cannot be read" in ended.output
+    assert "PROVIDED" not in ended.output
+    assert "ledger.txt cannot be read" in ended.report["reason"]
+
+
+def test_a_ledger_that_is_no_text_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "ledger.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(NoLedger, match="tox -e docs"):
+        Ledger.read(tmp_path)

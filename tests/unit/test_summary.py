@@ -1,0 +1,54 @@
+"""summary.md: what is not so comes first, and GitHub takes it whole."""
+
+import re
+from dataclasses import replace
+
+from reports.model import Run
+from reports.summary import MOST_BYTES, as_markdown
+from tests.unit.runs import good, run
+
+GITHUBS_COMMENT = 65_536
+
+
+def many(message: str) -> Run:
+    """A run with three hundred failures that say this."""
+    whole = run()
+    failed = whole.stages[1].answers[0]
+    answers = tuple(
+        replace(
+            failed, claim=replace(failed.claim, id=f"sample/{n}"), message=message, look=(message,)
+        )
+        for n in range(300)
+    )
+    return replace(whole, stages=(replace(whole.stages[1], answers=answers),))
+
+
+def test_what_is_not_so_stands_above_the_table() -> None:
+    text = as_markdown(run())
+    assert (
+        text.index("## Not so") < text.index("## Required and missing") < text.index("| stage |")
+    )
+
+
+def test_it_stays_within_what_github_shows() -> None:
+    made = many("ü" * 100_000)
+    made = replace(made, missing=tuple(f"gateway/{'x' * 5_000}{n}" for n in range(300)))
+    text = as_markdown(made)
+    assert len(text.encode()) <= MOST_BYTES < GITHUBS_COMMENT
+    assert text.endswith("see report.html.\n")
+
+
+def test_many_failures_are_counted() -> None:
+    text = as_markdown(many("no"))
+    assert len(re.findall(r"^- failed ", text, re.MULTILINE)) == 20
+    assert "- and 280 more: see report.html" in text
+
+
+def test_what_was_seen_makes_no_markup() -> None:
+    text = as_markdown(many("<img src=x> ![a](http://b) `c` | d\n# e"))
+    assert "**: &lt;img src=x> !\\[a](http://b) \\`c\\` \\| d\n" in text
+    assert "\n  `` <img src=x> ![a](http://b) `c` | d # e ``\n" in text
+
+
+def test_a_good_run_lists_nothing_wrong() -> None:
+    assert "## Not so" not in as_markdown(good("conformance"))
