@@ -178,6 +178,8 @@ def proxies_of(seen: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     found = dict.fromkeys(seen["proxies"], "")
     for name, image in seen["image"].items():
         tag = _TAG.search(image)
+        if " " in name.removeprefix(PROXY_OF):  # of many workloads together
+            continue
         if name.startswith(PROXY_OF):
             found[name.removeprefix(PROXY_OF)] = tag["tag"] if tag else ""
         elif name in found:  # a gateway is its proxy
