@@ -79,6 +79,8 @@ class Page:
         prefix.append(article(run))
         if self._report is not None:
             self._report.title = title_of(run)
+            self._report.set_data("initialSort", "original")  # as they were asked
+            self._report.set_data("renderCollapsed", ["all"])  # it is said above already
             tests = self._report.data["tests"]
             rows = {answer.claim.nodeid: row_of(answer, tests) for answer in run.answers}
             tests.clear()

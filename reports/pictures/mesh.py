@@ -226,7 +226,7 @@ def _rows(places: Sequence[Place], top: float, right: float) -> tuple[tuple[Plac
 
 def _words(edges: Iterable[Edge]) -> str:
     told = [
-        f"{edge.source} to {edge.target}: {edge.requests} requests"
+        f"{edge.source} to {edge.target}: {edge.requests} request{'s'[: edge.requests > 1]}"
         + (f", {edge.unanswered} not answered" if edge.unanswered else "")
         + (f", {edge.tls}" if edge.tls else "")
         for edge in edges
