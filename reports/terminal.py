@@ -73,6 +73,7 @@ class Terminal:
         """Begin to show what goes on; in a CI's log without colours that nobody asked for."""
         if os.environ.get("CI") and not any(name in os.environ for name in COLOURS):
             self.config.get_terminal_writer().hasmarkup = False
+            self._out.isatty = type(self._out.isatty)(False)
         out, width = undisturbed(sys.stdout), self.config.get_terminal_writer().fullwidth
         self._live = Live(out, in_place=takes_lines_in_place(out, os.environ), width=width)
         self._live.begin()
