@@ -168,7 +168,7 @@ def _lines(run: Run, edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
     if seen["version"].get(ISTIOD) or seen["proxies"]:
         synced = sum(state == "in sync" for state in seen["proxies"].values())
         told = [seen["version"].get(ISTIOD, "").partition("-")[0]]
-        told += [f"{synced} workloads in sync"] if synced else []
+        told += [f"{synced} workload{'s'[: synced > 1]} in sync"] if synced else []
         found[ISTIOD] = list(filter(None, told))
     return {name: tuple(lines) for name, lines in found.items()}
 
