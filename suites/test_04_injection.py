@@ -131,6 +131,7 @@ def test_the_page_still_works(injected_sample: InjectedSample) -> None:
     "The pods from before the injection are gone within their grace period.",
     source="Kubernetes, pod termination: terminationGracePeriodSeconds",
     hint="A pod that stays Terminating has a finalizer, or its node does not answer.",
+    late=True,
 )
 def test_the_old_pods_are_gone_in_time(injected_sample: InjectedSample) -> None:
-    injected_sample.expect_old_pods_gone()
+    injected_sample.old_pods.expect_in_time()

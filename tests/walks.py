@@ -17,7 +17,7 @@ strict = true
 addopts = -p no:pytest-kind --import-mode=importlib
 pythonpath = {root}
 testpaths = suites
-markers = claim(text, source, hint, level, feature, gate): a claim
+markers = claim(text, source, hint, level, feature, gate, late): a claim
 """
 CONFTEST = """
 from contextlib import contextmanager
@@ -26,7 +26,8 @@ import pytest
 from fixtures.providers.base import Access
 
 pytest_plugins = [
-    "fixtures.plugins.cluster", "fixtures.plugins.claims", "fixtures.plugins.options",
+    "fixtures.plugins.cluster", "fixtures.plugins.plan", "fixtures.plugins.claims",
+    "fixtures.plugins.options",
     "reports.terminal", "reports.recorder", "fixtures.plugins.lifetime",
 ]
 

@@ -85,7 +85,7 @@ class TimeLine:
 def timeline_of(run: Run) -> TimeLine | None:
     """The time line of a run; None if it did nothing."""
     groups = [
-        Group("Provisioning and preparations", tuple(_steps(run))),
+        Group("Steps of the run, the critical path in bold", tuple(_steps(run))),
         Group("Claims, by stage", tuple(_claims(run))),
         Group("Longest waits, and how much of the time allowed they used", tuple(_waits(run))),
     ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -42,6 +46,7 @@ def provider(
     archives: tuple[Path, ...] = (),
     mapped: bool = False,
     how: Installation | None = None,
+    **other: Any,
 ) -> Kind:
     """A provider whose tools stand in."""
     home = machine.home.parent
@@ -53,7 +58,18 @@ def provider(
         keep=keep,
         places=Places(cache=home / "cache", state=home / "state"),
         mapped=mapped,
+        **other,
     )
+
+
+def archive_of(path: Path, *images: str) -> Path:
+    """An archive as `docker save` writes it, without the layers."""
+    manifest = json.dumps([{"RepoTags": [image]} for image in images]).encode()
+    with tarfile.open(path, "w") as tar:
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(manifest)
+        tar.addfile(entry, io.BytesIO(manifest))
+    return path
 
 
 def left(machine: Standins) -> list[str]:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,25 @@ class Standins:
         """What was asked that no row answers."""
         path = self.home / "unexpected"
         return path.read_text() if path.exists() else ""
+
+    def await_hanging(self) -> None:
+        """Wait until one of them hangs, as it was told to."""
+        pause = threading.Event()
+        for _ in range(600):
+            if self._hanging.exists() and self._hanging.read_text():
+                return
+            pause.wait(0.05)
+        raise AssertionError("none of them ever hung")
+
+    @property
+    def hung_is_gone(self) -> bool:
+        """Whether what hung is no more; whoever inherited it may not have noticed yet."""
+        status = Path(f"/proc/{self._hanging.read_text()}/status")
+        return not status.exists() or "State:\tZ" in status.read_text()
+
+    @property
+    def _hanging(self) -> Path:
+        return self.home / "hanging"
 
 
 def standins(home: Path) -> Standins:

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from fixtures.providers.kind import ownership
 from fixtures.providers.kind.cleaning import clean
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.versions import NODE_IMAGES
-from tests.providers.kinds import NAME, left, machine, provider
+from tests.providers.kinds import NAME, archive_of, left, machine, provider
 from tests.providers.standins import CREATE, MADE, Standins
 
 __all__ = ["machine"]
@@ -24,8 +23,7 @@ IMAGE = NODE_IMAGES["1.34"]
 
 
 def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Path) -> None:
-    archive = tmp_path / "images.tar"
-    archive.touch()
+    archive = archive_of(tmp_path / "images.tar", "docker.io/istio/pilot:1.29.6")
     folder = tmp_path / "state" / NAME
     with provider(machine, archives=(archive,)).provide() as access:
         assert (access.evidence, access.context) == ("conformance", f"kind-{NAME}")
@@ -182,13 +180,7 @@ def test_a_creation_that_hangs_ends_at_its_deadline(
     ):
         pass
     assert machine.clusters == {}
-    assert gone(machine)
-
-
-def gone(machine: Standins) -> bool:
-    """Whether the process that hung is no more; whoever inherited it may not have noticed yet."""
-    status = Path(f"/proc/{(machine.home / 'hanging').read_text()}/status")
-    return not status.exists() or "State:\tZ" in status.read_text()
+    assert machine.hung_is_gone
 
 
 RUN = """
@@ -213,24 +205,14 @@ def test_an_interruption_in_mid_creation_leaves_nothing(machine: Standins, times
     root = str(Path(__file__).parents[2])
     code = RUN.format(root=root, home=str(machine.home))
     started = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    await_file(machine.home / "hanging")
+    machine.await_hanging()
     for _ in range(times):
         started.send_signal(signal.SIGINT)
     _, said = started.communicate(timeout=30)
     assert "KeyboardInterrupt" in said
     assert machine.clusters == {}
     assert left(machine) == []
-    assert gone(machine)
-
-
-def await_file(path: Path) -> None:
-    """Wait until a file has something in it."""
-    pause = threading.Event()
-    for _ in range(600):
-        if path.exists() and path.read_text():
-            return
-        pause.wait(0.05)
-    raise AssertionError(f"{path.name} never came")
+    assert machine.hung_is_gone
 
 
 def test_clean_removes_what_a_killed_run_left_and_only_that(

@@ -15,12 +15,14 @@ from fixtures import waiting
 from fixtures.claims import Hopeless, Unmet
 from fixtures.deadlines import POD_GONE, patience
 from fixtures.expectations import expected
+from fixtures.expectations.bookinfo import NAMESPACE
 from fixtures.kube import Body
 from fixtures.mesh.cluster import Cluster
 from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.departure import Departure
 from fixtures.mesh.deployment import await_images
 from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.sample import Sample
+from fixtures.mesh.sample import Remembered, Sample
 from suites import test_01_cluster, test_02_installation, test_03_sample, test_04_injection
 from tests.unit.states import FakeKube, recorded
 
@@ -61,7 +63,11 @@ def injected(state: str = "4-injected") -> tuple[FakeKube, InjectedSample]:
     kube = recorded(state)
     before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
     place = expected("1.29.6", "v1.34.4", ["v1.32.0" if "classic" in state else "v1.34.4"])
-    return kube, InjectedSample(kube, place, before=before)
+    return kube, InjectedSample(kube, place, before=before, old_pods=leaving(kube, before))
+
+
+def leaving(kube: Any, before: Remembered) -> Departure:
+    return Departure(kube, (NAMESPACE,), before.uids, since="the injection")
 
 
 def claims(module: ModuleType, noun: str) -> list[Any]:
@@ -335,7 +341,8 @@ def test_two_sidecars_are_one_too_many() -> None:
 
 def test_a_classic_sidecar_where_a_native_one_belongs_is_noticed_with_the_rule() -> None:
     before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
-    subject = InjectedSample(recorded("variant-classic-sidecars"), EXPECTED, before=before)
+    kube = recorded("variant-classic-sidecars")
+    subject = InjectedSample(kube, EXPECTED, before=before, old_pods=leaving(kube, before))
     error = seen(subject.expect_sidecars_in_place)
     assert "expected native, saw classic" in str(error)
     assert "every kubelet is 1.33 or newer" in str(error)
@@ -385,7 +392,9 @@ def test_an_endpoint_that_is_no_pod_of_the_sample_is_noticed() -> None:
 
 def test_old_pods_that_stay_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     soon = replace(POD_GONE, length=timedelta(seconds=0.05))
-    monkeypatch.setattr("fixtures.mesh.injected.POD_GONE", soon)
-    old = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
-    subject = InjectedSample(recorded("3-plain-bookinfo"), EXPECTED, before=old)
-    assert "still there: details-v1-" in str(seen(subject.expect_old_pods_gone))
+    monkeypatch.setattr("fixtures.mesh.departure.POD_GONE", soon)
+    kube = recorded("3-plain-bookinfo")
+    old = leaving(kube, Sample(kube, EXPECTED).remember())
+    error = str(seen(old.expect_in_time))
+    assert "pods in bookinfons from before the injection" in error
+    assert "still there: details-v1-" in error

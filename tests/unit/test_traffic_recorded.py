@@ -14,6 +14,7 @@ from fixtures.claims import Unmet, start_telling
 from fixtures.expectations import expected
 from fixtures.kube import Body
 from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.departure import Departure
 from fixtures.mesh.gateway import Gateway
 from fixtures.mesh.init_container import InitContainers
 from fixtures.mesh.injected import InjectedSample
@@ -41,7 +42,8 @@ def webhooks() -> tuple[FakeKube, Webhooks]:
 def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers]:
     kube = recorded(state)
     before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
-    return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before))
+    leaving = Departure(kube, ("bookinfons",), before.uids, since="the injection")
+    return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before, old_pods=leaving))
 
 
 def gateway() -> tuple[FakeKube, Gateway]:
