@@ -167,7 +167,9 @@ class Run:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"
         else:
             what = f"{self.counted} of {len(self.answers)} claims"
-        selection = " A selection of claims was asked, not the walk." if self.partial else ""
+        selection = (
+            " PARTIAL: a selection of claims was asked, not the walk." if self.partial else ""
+        )
         selection += self._lack
         if not self.subject.rehearsal:
             return f"{what}: {over}.{selection}"

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.plugins.diagnostics import FOLDER, tidy
 from fixtures.plugins.verdicts import first_line
+from fixtures.providers.base import Access
 from fixtures.walk import Walk, is_walk, walk_of
+from reports import bundle
 from reports.data import as_json
 from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
-from reports.redact import Redactor
 from reports.statement import as_yaml
 from reports.summary import as_markdown
 from reports.table import Page
@@ -49,7 +51,7 @@ class Recorder:
         self.walk = walk
         self.folder = folder
         self.config = config
-        self.redact = Redactor()
+        self.redact = walk.redact
         self.page = Page(folder)
         self._closed = False
 
@@ -61,18 +63,19 @@ class Recorder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self.folder / "diagnostics", ignore_errors=True)
-            (self.folder / "diagnostics").mkdir()
+            shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
+            for name in (bundle.PROOF, bundle.NAME):  # an earlier run's would be taken for ours
+                (self.folder / name).unlink(missing_ok=True)
+            (self.folder / FOLDER).mkdir()
             self.write(run_of(self.walk, exit_code=2, reason=BEGUN))
         except OSError as e:
             line = f"--reports-dir {self.folder}: cannot be written ({e.strerror})"
             raise pytest.UsageError(f"{line}; name another folder") from None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self) -> None:
+    def pytest_seatrial_cluster_answers(self, access: Access) -> None:
         """Know the cluster's secrets before anything can show them."""
-        if self.walk.access and not self.redact.known:
-            self.redact.learn(self.walk.access.kubeconfig)
+        self.redact.learn(access.kubeconfig)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -107,8 +110,7 @@ class Recorder:
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
-        for path in (self.folder / "diagnostics").rglob("*.*"):
-            path.write_text(self.redact.text(path.read_text(encoding="utf-8", errors="replace")))
+        tidy(self.folder / FOLDER, self.walk)
         run = self._run(pytests)
         self.write(run, self.page.take(self.config))
         self._closed = True

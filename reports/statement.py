@@ -33,7 +33,10 @@ COUNTED: dict[Verdict, str] = {
 
 def as_yaml(run: Run) -> str:
     """The statement's text."""
-    return yaml.safe_dump(statement(run), sort_keys=False, allow_unicode=True, width=1000)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C where it is there
+    data = statement(run)
+    text: str = yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return text
 
 
 def statement(run: Run) -> dict[str, Any]:

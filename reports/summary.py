@@ -6,7 +6,9 @@ What is not so comes first, and however much that is, the file stays within what
 from __future__ import annotations
 
 import re
+from collections import Counter
 
+from fixtures.walk import Verdict
 from reports.model import EXIT_WORDS, Run, StageRun
 
 MOST = 20
@@ -21,7 +23,7 @@ SPECIAL = re.compile(r"([\\`*|~\[])")
 def as_markdown(run: Run) -> str:
     """The walk as Markdown."""
     subject = run.subject
-    lines = [f"# Seatrial: {run.headline}", "", _escape(run.sentence), ""]
+    lines = [f"# Seatrial: {run.headline}", "", escape(run.sentence), ""]
     lines.append(
         f"Istio **{subject.istio or '?'}** · Kubernetes **{subject.kubernetes or '?'}** · "
         f"provider `{subject.provider or '?'}` ({subject.evidence}) · "
@@ -34,10 +36,12 @@ def as_markdown(run: Run) -> str:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
     lines += _wrong(run)
     lines += _missing(run)
+    lines += _by_cause(run, "blocked", "Blocked")
     if run.stages:
         lines += ["", "## The walk", "", "| stage | claims | verdicts |", "|---|---|---|"]
         lines += [_row(stage) for stage in run.stages]
-    return _within("\n".join(lines) + "\n")
+    lines += _by_cause(run, "not-claimed", "Not claimed")
+    return within("\n".join(lines) + "\n")
 
 
 def _row(stage: StageRun) -> str:
@@ -56,9 +60,9 @@ def _wrong(run: Run) -> list[str]:
         return []
     lines = ["", "## Not so", ""]
     for answer in found[:MOST]:
-        first = _escape(answer.message.partition("\n")[0])
+        first = escape(answer.message.partition("\n")[0])
         lines.append(f"- {answer.verdict} **{answer.claim.id}**: {first}")
-        lines += [f"  {_code(command)}" for command in answer.look[:1]]
+        lines += [f"  {code(command)}" for command in answer.look[:1]]
     return lines + _more(len(found))
 
 
@@ -70,26 +74,37 @@ def _missing(run: Run) -> list[str]:
     return lines + [f"- **{name}**" for name in run.missing[:MOST]] + _more(len(run.missing))
 
 
+def _by_cause(run: Run, verdict: Verdict, title: str) -> list[str]:
+    """What was not asked, a line a cause."""
+    found = Counter(a.message.partition("\n")[0] for a in run.answers if a.verdict == verdict)
+    if not found:
+        return []
+    told = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]
+    return ["", f"## {title}", "", *told, *_more(len(found))]
+
+
 def _more(found: int) -> list[str]:
     return [f"- and {found - MOST} more: see report.html"] if found > MOST else []
 
 
-def _escape(text: str) -> str:
-    return SPECIAL.sub(r"\\\1", _short(text)).replace("<", "&lt;")
+def escape(text: str) -> str:
+    """Text that stays what it is in Markdown."""
+    return SPECIAL.sub(r"\\\1", short(text)).replace("<", "&lt;")
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Text as code, whatever it holds."""
-    text = _short(text)
+    text = short(text)
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Text in one line that is not too long."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def _within(text: str) -> str:
+def within(text: str) -> str:
     """The text, or as many of its lines as GitHub shows."""
     held = text.encode()
     if len(held) <= MOST_BYTES:

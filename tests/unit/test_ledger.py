@@ -52,6 +52,26 @@ def test_a_module_that_is_deleted(walks: Walks) -> None:
     assert lacks(walks.walk(), "cluster/a", "cluster/b")
 
 
+def test_a_module_that_is_skipped(walks: Walks) -> None:
+    walks.claims("01_cluster", 'pytest.skip("later", allow_module_level=True)\n')
+    assert lacks(walks.walk(), "cluster/a", "cluster/b")
+
+
+def test_a_preparation_that_is_skipped(pytester: pytest.Pytester) -> None:
+    world = 'def later():\n    pytest.skip("later")\n\n'
+    world += '@pytest.fixture(scope="session")\ndef plain_sample(cluster): later()\n'
+    walks = Walks(pytester).begin(world=world)
+    walks.claims("01_cluster", SO.format("a"))
+    walks.claims("03_sample", SO.format("b").replace("(cluster)", "(plain_sample)"))
+    ended = walks.walk()
+    assert (ended.code, ended.verdicts["sample/b"]) == (12, "error")
+
+
+@pytest.mark.parametrize("option", ["python_functions=test_a", "python_files=test_02*.py"])
+def test_a_setting_of_pytest_that_leaves_tests_out(walks: Walks, option: str) -> None:
+    assert walks.walk("-o", option).code == 12
+
+
 def test_a_claim_that_is_renamed(walks: Walks) -> None:
     walks.claims("01_cluster", SO.format("a") + SO.format("new"))
     assert lacks(walks.walk(), "cluster/b")
@@ -139,7 +159,7 @@ def test_a_parametrized_claim_without_cases(walks: Walks) -> None:
 def test_what_the_user_leaves_out_is_partial_and_not_missing(walks: Walks) -> None:
     ended = walks.walk("-k", "test_a")
     assert (ended.code, ended.report["partial"], ended.report["missing"]) == (0, True, [])
-    assert "A selection of claims was asked, not the walk." in ended.report["verdict"]
+    assert "PARTIAL: a selection of claims was asked, not the walk." in ended.report["verdict"]
 
 
 def test_without_a_ledger_nothing_is_asked(walks: Walks) -> None:

@@ -10,11 +10,11 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
+from fixtures.redact import HIDDEN, Redactor
 from reports.data import as_json
 from reports.html import page, tone
 from reports.junit import as_junit
 from reports.model import Run
-from reports.redact import HIDDEN, Redactor
 from reports.statement import as_yaml
 from reports.summary import as_markdown
 from tests.unit.runs import good, run, stopped

@@ -1,0 +1,181 @@
+"""What changed between two walks, as data: who shows it is `reports.compare`.
+
+A regression is a claim that held and does not hold any more, or a walk that did not end. What is
+not asked any more is lost; that is told, and is a regression only for who requires all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from reports.stored import Stored, StoredClaim
+
+# A wait is slower if it took half as long again, and so much more that chance does not do it.
+SLOWER, SECONDS = 1.5, 2.0
+SUBJECT = {
+    "istio": "Istio",
+    "kubernetes": "Kubernetes",
+    "provider": "provider",
+    "evidence": "evidence",
+    "profile": "profile",
+    "fault": "injected fault",
+}
+SEEN = {"image": "Images", "argument": "Arguments", "webhook": "Webhooks"}
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs, and what more there is to say of it."""
+
+    name: str
+    before: str
+    after: str
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What changed in one respect; `bad` says that it is a regression."""
+
+    title: str
+    changes: tuple[Change, ...]
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two walks, held against each other."""
+
+    old: Stored
+    new: Stored
+    sections: tuple[Section, ...]
+    caveats: tuple[str, ...]
+
+    @property
+    def regressed(self) -> bool:
+        """Whether something is worse than it was."""
+        return any(section.bad and section.changes for section in self.sections)
+
+    @property
+    def told(self) -> tuple[Section, ...]:
+        """The sections that have something to tell."""
+        return tuple(section for section in self.sections if section.changes)
+
+    @property
+    def sentence(self) -> str:
+        """The result in a few words."""
+        counts = {s.title: len(s.changes) for s in self.sections}
+        regressions = sum(len(s.changes) for s in self.sections if s.bad)
+        found = "No regression" if not regressions else f"{regressions} regressions"
+        found = "1 regression" if regressions == 1 else found
+        more = {"fixed": "Fixes", "lost": "Lost claims", "new": "New claims"}
+        return f"{found}, {', '.join(f'{counts[title]} {word}' for word, title in more.items())}."
+
+
+def compare(old: Stored, new: Stored, *, require_all: bool = False) -> Comparison:
+    """Hold a walk against an earlier one."""
+    both = [(old.claims[name], claim) for name, claim in new.claims.items() if name in old.claims]
+    sections = (
+        Section("Regressions", (*_ended(old, new), *_turned(both, worse=True)), bad=True),
+        Section("Lost claims", tuple(_lost(old, new)), bad=require_all),
+        Section("Fixes", tuple(_turned(both, worse=False))),
+        Section("Still not so", tuple(_still(both))),
+        Section("New claims", tuple(_gained(old, new))),
+        Section("Fewer objects examined", tuple(_fewer(both))),
+        Section("Slower waits", tuple(_slower(old.waits, new.waits))),
+        Section("Subject", tuple(_subject(old, new))),
+        *(
+            Section(title, tuple(_changed(old.seen.get(kind, {}), new.seen.get(kind, {}))))
+            for kind, title in SEEN.items()
+            if kind in old.seen and kind in new.seen
+        ),
+    )
+    return Comparison(old, new, sections, tuple(_caveats(old, new)))
+
+
+def _ended(old: Stored, new: Stored) -> Iterator[Change]:
+    """A walk that did not come to its first claim has nothing else to tell."""
+    if old.complete and not new.complete:
+        yield Change("the walk", "complete", "INCOMPLETE", new.reason)
+
+
+def _turned(both: list[tuple[StoredClaim, StoredClaim]], *, worse: bool) -> Iterator[Change]:
+    for before, after in both:
+        if (before.held and after.wrong) if worse else (before.wrong and after.held):
+            more = after.message if worse else after.text
+            yield Change(after.id, before.verdict, after.verdict, more)
+
+
+def _still(both: list[tuple[StoredClaim, StoredClaim]]) -> Iterator[Change]:
+    for before, after in both:
+        if before.wrong and after.wrong:
+            yield Change(after.id, before.verdict, after.verdict, after.message)
+
+
+def _lost(old: Stored, new: Stored) -> Iterator[Change]:
+    """What held and is not asked any more, or not claimed."""
+    for before in old.claims.values():
+        after = new.claims.get(before.id)
+        if after is None:
+            yield Change(before.id, before.verdict, "not among the claims", before.text)
+        elif before.verdict != "not-claimed" and after.verdict == "not-claimed":
+            yield Change(before.id, before.verdict, "not claimed", after.message)
+
+
+def _gained(old: Stored, new: Stored) -> Iterator[Change]:
+    for after in new.claims.values():
+        before = old.claims.get(after.id)
+        if before is None:
+            yield Change(after.id, "not among the claims", after.verdict, after.text)
+        elif before.verdict == "not-claimed" != after.verdict:
+            yield Change(after.id, "not claimed", after.verdict, after.message or after.text)
+
+
+def _fewer(both: list[tuple[StoredClaim, StoredClaim]]) -> Iterator[Change]:
+    for before, after in both:
+        if before.held and after.held and after.examined < before.examined:
+            yield Change(after.id, str(before.examined), str(after.examined), after.text)
+
+
+def _slower(old: Mapping[str, float], new: Mapping[str, float]) -> Iterator[Change]:
+    for what, used in new.items():
+        before = old.get(what, 0.0)
+        if what in old and used > before * SLOWER and used - before >= SECONDS:
+            yield Change(what, f"{before:.1f} s", f"{used:.1f} s")
+
+
+def _subject(old: Stored, new: Stored) -> Iterator[Change]:
+    for name, words in SUBJECT.items():
+        before, after = old.subject[name], new.subject[name]
+        if before != after:
+            yield Change(words, before or NONE, after or NONE)
+    before, after = set(old.subject["features"]), set(new.subject["features"])
+    for feature in sorted(before ^ after):
+        there = ("declared", "absent")
+        yield Change(f"feature {feature}", *(there if feature in before else there[::-1]))
+
+
+def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield Change(name, old.get(name, "not seen"), new.get(name, "not seen"))
+
+
+def _caveats(old: Stored, new: Stored) -> Iterator[str]:
+    """What makes the comparison worth less than it looks."""
+    for which, run in (("OLD", old), ("NEW", new)):
+        if not run.complete:
+            yield f"{which} is INCOMPLETE: what it did not come to counts as not so."
+        if run.partial:
+            yield f"{which} is PARTIAL: only a selection of claims was asked in it."
+        for what in run.lacks:
+            yield f"{which} is of an older form and does not hold {what}: not compared."
+    for before, after in pairwise((old, new)):
+        kinds = before.subject["evidence"], after.subject["evidence"]
+        if kinds[0] != kinds[1]:
+            yield f"OLD is of evidence {kinds[0]}, NEW of {kinds[1]}: they are not of one kind."
+    if "rehearsal" in {old.subject["evidence"], new.subject["evidence"]}:
+        yield "A rehearsal proves nothing of a cluster, and neither does its comparison."

@@ -1,0 +1,94 @@
+"""A walk that is ended at any of its stages says INCOMPLETE in every file."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from fixtures.stages import STAGES, Stage
+from tests.walks import Ended, Walks
+
+pytest_plugins = ["pytester"]
+
+WORLD = """
+import os, signal
+from fixtures.plugins.lifetime import stop_of
+
+def nothing(name):
+    @pytest.fixture(scope="session", name=name)
+    def prepare(request):
+        abort("preparing", name, request.config)
+        return name
+    return prepare
+
+cluster, control_plane = nothing("cluster"), nothing("control_plane")
+plain_sample, injected_sample = nothing("plain_sample"), nothing("injected_sample")
+webhooks, gateway, addons = nothing("webhooks"), nothing("gateway"), nothing("addons")
+workloads, restarted = nothing("workloads"), nothing("restarted")
+
+@pytest.fixture
+def asking(request):
+    return lambda stage: abort("asking", stage, request.config)
+
+def pytest_runtest_logfinish(nodeid):
+    abort("reporting", nodeid, None)
+
+def abort(where, what, config):
+    if where != {where!r} or {what!r} not in what:
+        return
+    if {how!r} == "Ctrl-C":
+        os.kill(os.getpid(), signal.SIGINT)
+    if {how!r} == "the cluster died":
+        stop_of(config)("the cluster died", 10)
+    raise RuntimeError("our own mistake")
+"""
+CLAIM = "@so()\ndef test_a({prepared}asking):\n    examined_one(1)\n    asking('{stage}')\n"
+WAYS = [
+    pytest.param("preparing", "Ctrl-C", 2, "stopped by Ctrl-C", id="Ctrl-C while preparing"),
+    pytest.param("asking", "Ctrl-C", 2, "stopped by Ctrl-C", id="Ctrl-C while asking"),
+    pytest.param("preparing", "the cluster died", 10, "the cluster died", id="dead, preparing"),
+    pytest.param("asking", "the cluster died", 10, "the cluster died", id="dead, asking"),
+    pytest.param("reporting", "a mistake", 3, "internal error", id="internal error"),
+]
+
+
+def aborted(pytester: pytest.Pytester, stage: Stage, where: str, how: str) -> Ended:
+    """A walk of one claim a stage, ended in this one."""
+    what = {"preparing": stage.preparation, "asking": stage.name}.get(
+        where, f"_{stage.number:02}_"
+    )
+    walks = Walks(pytester).begin(world=WORLD.format(where=where, what=what, how=how))
+    for one in STAGES:
+        prepared = f"{one.preparation}, " if one.preparation else ""
+        source = CLAIM.format(prepared=prepared, stage=one.name)
+        walks.claims(f"{one.number:02}_{one.name.replace('-', '_')}", source)
+    return walks.walk()
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize(("where", "how", "code", "reason"), WAYS)
+def test_a_walk_that_is_ended_is_incomplete(
+    pytester: pytest.Pytester, stage: Stage, where: str, how: str, code: int, reason: str
+) -> None:
+    if where == "preparing" and not stage.preparation:
+        where = "asking"  # it is ready when what it needs is
+    ended = aborted(pytester, stage, where, how)
+    report = ended.report
+    assert ended.code == report["exit_code"] == code
+    assert report["complete"] is False
+    assert report["headline"] == "INCOMPLETE"
+    assert reason in report["reason"]
+    at = STAGES.index(stage) + (where == "reporting")
+    assert [c["asked"] for c in report["claims"]] == [n < at for n in range(len(STAGES))]
+
+    top = ET.parse(ended.folder / "junit.xml").getroot()
+    error = top.find("testsuite[@name='00 walk']/testcase[@name='the walk is complete']/error")
+    assert error is not None
+    assert reason in str(error.text)
+    left = len(STAGES) - at
+    assert top.get("errors") == str(left + 1)
+
+    statement = yaml.safe_load((ended.folder / "statement.yaml").read_text())
+    assert statement["result"] == "incomplete"
+    assert (ended.folder / "summary.md").read_text().startswith("# Seatrial: INCOMPLETE\n")
+    assert "INCOMPLETE" in (ended.folder / "report.html").read_text()
