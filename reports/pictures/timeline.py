@@ -14,6 +14,8 @@ from fixtures.walk import Answer
 from reports.model import Run, StageRun
 
 MOST_WAITS = 12
+# Steps of the critical path that the sentence names.
+NAMED = 4
 LEFT, CHART, RIGHT, ROW, TITLE = 292, 560, 148, 22, 34
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600)
 MOST_TICKS = 8
@@ -98,14 +100,15 @@ def timeline_of(run: Run) -> TimeLine | None:
 
 
 def words(run: Run) -> str:
-    """The same in a sentence or two."""
+    """The same in a sentence: how long, and which steps made it so."""
     path = critical_path(run.steps)
-    told = f"The run took {in_words(run.seconds)}."
-    if path:
-        length = sum(step.seconds for step in path)
-        names = " → ".join(step.name for step in path)
-        told += f" Critical path: {names} ({in_words(length)})."
-    return told
+    if not path:
+        return f"The run took {in_words(run.seconds)}."
+    longest = sorted(path, key=lambda step: step.seconds, reverse=True)[:NAMED]
+    names = ", ".join(f"{step.name} ({in_words(step.seconds)})" for step in longest)
+    length = in_words(sum(step.seconds for step in path))
+    took = f"The run took {in_words(run.seconds)}, {length} of it on its critical path"
+    return f"{took}; the longest there: {names}."
 
 
 def in_words(seconds: float) -> str:

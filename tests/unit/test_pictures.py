@@ -184,7 +184,8 @@ def test_the_time_line_has_steps_claims_and_waits() -> None:
     ]
     assert claims.rows[0].bars[0].mark == "failed"
     assert (waits.rows[0].share, waits.rows[0].note) == (0.25, "15 s of 60 s, not met")
-    assert line.words == "The run took 1 min 0 s. Critical path: cluster → Istio (40 s)."
+    told = "The run took 1 min 0 s, 40 s of it on its critical path"
+    assert line.words == f"{told}; the longest there: cluster (30 s), Istio (10 s)."
     assert line.x(0) < line.x(30) < line.x(60) == line.x(600)
     assert len(line.ticks) <= 9
 
