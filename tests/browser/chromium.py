@@ -30,7 +30,7 @@ ARGUMENTS = (
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 PATIENCE_MILLISECONDS = 15_000
-README_HEIGHT = 1500
+README_HEIGHT = 1590
 
 
 def found() -> str:
