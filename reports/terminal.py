@@ -6,6 +6,7 @@ written by `reports.recorder`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -101,7 +102,8 @@ class Terminal:
 
     def _flush(self) -> None:
         """Have on the screen what was written, before a descriptor beside it is used."""
-        self.config.get_terminal_writer().flush()
+        with contextlib.suppress(OSError):  # who read it is gone, which is no error of the walk
+            self.config.get_terminal_writer().flush()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(

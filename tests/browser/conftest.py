@@ -10,8 +10,6 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import chromium, found
 from tests.walks import Walks
 
-pytest_plugins = ["pytester"]
-
 CLUSTER = """
 from fixtures.claims import Call, saw, saw_call
 from fixtures.deadlines import patience

@@ -14,6 +14,8 @@ from playwright.sync_api import Browser
 
 from tests.browser.chromium import DESKTOP, PHONE, Opened, opened
 
+pytest_plugins = ["pytester"]
+
 # What Jenkins sends with the files that a build leaves.
 JENKINS = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';"
 NO_STYLES = "style-src 'none'"
