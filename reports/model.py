@@ -74,7 +74,7 @@ class Run:
 
     Attributes:
         missing: ids of claims that the ledger requires and that were not among the claims.
-        command: what asks the same again.
+        command: what asks the same again; empty where the user narrowed it.
         suite: version and commit of the suite.
     """
 
@@ -166,6 +166,7 @@ class Run:
             what = "No claims were asked"
         elif self.good:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"
+            what += f", {left} not claimed" if (left := self.counts["not-claimed"]) else ""
         else:
             what = f"{self.counted} of {len(self.answers)} claims"
         selection = (
@@ -234,6 +235,6 @@ def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
         steps=tuple(sorted(walk.timeline.steps, key=lambda step: step.began)),
         diagnostics=tuple(walk.diagnosed),
         missing=walk.missing,
-        command=command_of(walk.settings) if walk.settings else "",
+        command=command_of(walk.settings) if walk.settings and not walk.partial else "",
         suite=suite(),
     )

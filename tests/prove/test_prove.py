@@ -111,6 +111,36 @@ def test_a_proof_killed_in_mid_fault_is_mended_by_the_next(
     assert not list((there.kubeconfig.parent / "seatrial").glob("struck-*"))
 
 
+UNMENDABLE = """
+from fixtures.faults.ways import Delete
+
+def mend(self, kube):
+    raise OSError("no way back")
+
+Delete.mend = mend
+"""
+
+
+def test_a_mesh_that_cannot_be_mended_is_left_with_one_line_that_says_how(
+    there: Standin, kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unmendable.py").write_text(UNMENDABLE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    asked = ("--allow-break", there.ready["context"], *only("default-validator-missing"))
+    done = proof(there, tmp_path / "out", *asked, "-p", "unmendable")
+    said = done.stdout + done.stderr
+    assert done.returncode == 10, said[-3000:]
+    assert "the fault default-validator-missing could not be mended: OSError: no way back" in said
+    assert "run --prove again to have it mended" in said
+    assert "Traceback" not in said
+    assert kube.find(VALIDATORS, VALIDATOR) is None
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert not report["complete"]
+    again = proof(there, tmp_path / "again", *asked)
+    assert "mended first: default-validator-missing" in again.stdout, again.stdout[-3000:]
+    assert kube.find(VALIDATORS, VALIDATOR)
+
+
 def must_be_gone(kube: Kube, walking: subprocess.Popen[bytes]) -> None:
     assert walking.poll() is None, "the proof ended by itself"
     if kube.find(VALIDATORS, VALIDATOR):

@@ -108,6 +108,8 @@ def test_a_walk_passes_with_just_its_role(ruled: Ruled, tmp_path: Path, name: st
     assert "passed" in verdicts
     assert "forbidden" not in json.dumps(report)
     assert "this user may not" not in json.dumps(report)
+    for granted_by_the_role in ("pod-log", "port-forward"):
+        assert f"does not declare {granted_by_the_role}" not in json.dumps(report)
 
 
 @pytest.mark.parametrize(("wanted", "name"), EVERY.items(), ids=map(str, EVERY))

@@ -18,15 +18,15 @@ from fixtures.plugins import diagnostics as plugin
 from fixtures.plugins import evidence
 from fixtures.plugins.diagnostics import Diagnostics
 from fixtures.plugins.evidence import CLUSTER_KINDS, KINDS, Evidence
+from fixtures.providers.base import Access
 from fixtures.redact import HIDDEN
+from fixtures.stages import BY_NAME
 from fixtures.waiting import GivenUp
-from fixtures.walk import Settings, Walk
+from fixtures.walk import Answer, Claim, Settings, Walk
 from fixtures.world.lastlook import last_look, looking
 from fixtures.world.namespaces import OURS, temporary_namespace
 
 Bodies = list[Body]  # inside a cluster the name `list` is its verb
-NOW = datetime.now(UTC)
-BEGAN = NOW - timedelta(minutes=1)
 ISTIOD: Body = {
     "metadata": {"name": "istiod-1", "namespace": "istio-system"},
     "spec": {"containers": [{"name": "discovery", "image": "pilot"}]},
@@ -43,7 +43,7 @@ def pod(name: str, *containers: Body, restarts: int = 0) -> Body:
 
 
 def event(ago: timedelta, reason: str) -> Body:
-    when = (NOW - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = (datetime.now(UTC) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
     about = {"kind": "Pod", "name": "a"}
     return {"lastTimestamp": when, "reason": reason, "type": "Warning", "involvedObject": about}
 
@@ -93,7 +93,8 @@ class Cluster:
 
 
 def collected(cluster: Cluster, *, seconds: float = 60) -> dict[str, str]:
-    found = Evidence(cast("Kube", cluster), BEGAN, time.monotonic() + seconds)
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    found = Evidence(cast("Kube", cluster), began, time.monotonic() + seconds)
     return dict(found.files(("app",)))
 
 
@@ -278,6 +279,16 @@ def test_evidence_that_cannot_be_had_hides_no_failure(made: Diagnostics) -> None
         raise RuntimeError("the cause")
     [note] = made.walk.notes
     assert note.startswith("Diagnostics in preparing-app are not whole: KeyError")
+
+
+def test_a_cluster_that_is_gone_hides_no_failure(made: Diagnostics, tmp_path: Path) -> None:
+    gone = tmp_path / "none"
+    made.walk.access = Access(gone, "x", None, "rehearsal", "embedded", "1.31.0", "1.35.2")
+    claim = Claim("cluster/a", "So.", "", "", "core", "", False, BY_NAME["cluster"], "a")
+    report = SimpleNamespace(user_properties=[("answer", Answer(claim, "failed"))])
+    made.pytest_runtest_logreport(cast("pytest.TestReport", report))
+    [note] = made.walk.notes
+    assert note.startswith("There are no diagnostics of stage 1 cluster: ")
 
 
 def test_two_preparations_may_fail_at_once(made: Diagnostics) -> None:

@@ -158,8 +158,23 @@ def test_a_parametrized_claim_without_cases(walks: Walks) -> None:
 
 def test_what_the_user_leaves_out_is_partial_and_not_missing(walks: Walks) -> None:
     ended = walks.walk("-k", "test_a")
+    assert ended.report["command"] == ""
     assert (ended.code, ended.report["partial"], ended.report["missing"]) == (0, True, [])
     assert "PARTIAL: a selection of claims was asked, not the walk." in ended.report["verdict"]
+
+
+@pytest.mark.parametrize("path", ["suites/none.py", "suites/test_01_cluster.py::test_none"])
+def test_a_path_that_is_none_is_bad_input_and_nothing_else(walks: Walks, path: str) -> None:
+    ended = walks.walk(paths=(path,))
+    assert (ended.code, ended.report["missing"]) == (4, [])
+
+
+def test_what_is_not_claimed_is_said_in_the_verdict(walks: Walks) -> None:
+    source = SO.format("a") + SO.format("b").replace("so()", 'so(feature="egress-gateway")')
+    walks.claims("01_cluster", source)
+    ended = walks.walk()
+    assert ended.code == 0
+    assert "The one claim held, 1 not claimed on" in ended.report["verdict"]
 
 
 def test_without_a_ledger_nothing_is_asked(walks: Walks) -> None:

@@ -1,0 +1,49 @@
+"""A preparation that fails is looked at while what it made is still there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BROKEN = """
+from fixtures.world import sample
+
+documents = sample.documents
+
+def broken(expected):
+    made = list(documents(expected))
+    for body in made:
+        if body["kind"] == "Deployment" and body["metadata"]["name"] == "ratings-v1":
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.invalid/none:1"
+    return made
+
+sample.documents = broken
+"""
+
+
+def test_a_roll_out_that_fails_leaves_its_pods_to_the_reader(tmp_path: Path) -> None:
+    pytest.importorskip("envoy")
+    (tmp_path / "broken_sample.py").write_text(BROKEN)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pytest", "-p", "broken_sample", "suites/test_03_sample.py"]
+    command += ["--provider", "embedded", "--reports-dir", str(out)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stdout
+    left = out / "diagnostics" / "preparing-bookinfons"
+    objects = (left / "bookinfons-objects.yaml").read_text()
+    assert "kind: pods" in objects
+    assert "reason: ImagePullBackOff" in objects
+    assert "Failed Pod/ratings-v1-" in (left / "bookinfons-events.txt").read_text()
+    assert list(left.glob("bookinfons-details-v1-*-details.log"))

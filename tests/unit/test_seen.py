@@ -1,0 +1,71 @@
+"""What claims tell of images, arguments and webhooks, on a cluster as it was recorded."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fixtures import claims
+from fixtures.claims import saw, start_telling
+from tests.unit.test_mesh_recorded import injected, plain, plane
+from tests.unit.test_traffic_recorded import init_containers, webhooks
+from tests.walks import Walks
+
+pytest_plugins = ["pytester"]
+
+DIGEST = re.compile(r"\S+:\S+@sha256:[0-9a-f]{64}")
+
+
+def told() -> dict[str, dict[str, set[str]]]:
+    """What the claim of this test told so far."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for one in claims._now.seen:
+        found.setdefault(one.kind, {}).setdefault(one.name, set()).add(one.value)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _begin() -> None:
+    start_telling()
+
+
+def test_a_digest_is_told_of_each_image() -> None:
+    plane()[1].expect_images()
+    plain()[1].expect_images()
+    injected()[1].expect_sidecar_images()
+    images = told()["image"]
+    assert {"istiod", "istio-ingressgateway", "istio-proxy of reviews-v3"} <= images.keys()
+    assert "productpage of productpage-v1" in images
+    assert all(DIGEST.fullmatch(value) for values in images.values() for value in values)
+    assert [name for name, values in images.items() if len(values) != 1] == []
+
+
+def test_each_argument_of_istio_init_is_told_once_for_all_pods() -> None:
+    init_containers()[1].expect_program()
+    arguments = told()["argument"]
+    assert arguments["istio-init -p"] == {"15001"}
+    assert arguments["istio-init -x"] == {"(nothing)"}
+    assert arguments["istio-init --log_output_level"] == {"default:info"}
+
+
+def test_each_webhook_is_told_with_where_it_leads() -> None:
+    webhooks()[1].expect_configurations("mutating")
+    webhooks()[1].expect_configurations("validating")
+    found = told()["webhook"]
+    entry = "rev.namespace.sidecar-injector.istio.io of istio-revision-tag-default"
+    assert found[entry] == {"istio-system/istiod:443/inject, failurePolicy Fail, sideEffects None"}
+    assert any("/validate" in value for values in found.values() for value in values)
+
+
+def test_a_thing_told_twice_alike_is_told_once() -> None:
+    for value in ("a", "a", "b"):
+        saw("image", "x", value)
+    assert told() == {"image": {"x": {"a", "b"}}}
+
+
+def test_what_claims_saw_stands_side_by_side_in_the_report(walks: Walks) -> None:
+    source = "@so()\ndef test_{0}(cluster):\n    examined_one(1)\n    saw('image', 'x', '{0}')\n"
+    walks.claims("01_cluster", source.format("b") + source.format("a"))
+    seen = walks.walk().report["seen"]
+    assert seen == {"image": {"x": "a, b"}, "argument": {}, "webhook": {}}
