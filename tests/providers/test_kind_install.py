@@ -12,6 +12,7 @@ from tests.providers.standins import INSTALL, KUBE, Standins
 
 __all__ = ["machine"]
 PODS = KUBE + r"--namespace=istio-system get pods --output=json"
+ROLLED_OUT = KUBE + r"--namespace=istio-system rollout status deployment/istio-\w+ --timeout=300s"
 EVENTS = KUBE + r"--namespace=istio-system get events --output=json"
 
 
@@ -118,13 +119,17 @@ def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
     assert not machine.calls("kind create")
 
 
-def test_helm_installs_the_four_charts_in_their_order(machine: Standins) -> None:
+def have_helm(machine: Standins) -> None:
     helm = machine.home / "bin" / "helm"
     helm.write_bytes((machine.home / "script").read_bytes())
     helm.chmod(0o755)
     for _, chart in CHARTS:
         (machine.istio / "manifests" / "charts" / chart).mkdir(parents=True)
-    machine.answer((r"helm upgrade --install .*", {}))
+
+
+def test_helm_installs_the_four_charts_in_their_order(machine: Standins) -> None:
+    have_helm(machine)
+    machine.answer((r"helm upgrade --install .*", {}), (ROLLED_OUT, {}))
     how = Installation(by="helm", settings=("hub=private.example", "values.pilot.x=1"))
     with provider(machine, how=how).provide() as access:
         assert "egress-gateway" in access.features
@@ -133,6 +138,27 @@ def test_helm_installs_the_four_charts_in_their_order(machine: Standins) -> None
     assert [call.split()[3] for call in calls] == [release for release, _ in CHARTS]
     end = "--set profile=demo --set global.hub=private.example --set pilot.x=1"
     assert all(call.endswith(end) for call in calls)
+    # A load balancer's address never comes in kind, and Helm would wait for it.
+    assert ["--wait" in call for call in calls] == [True, True, False, False]
+    waited = [call.split("deployment/")[1].split()[0] for call in machine.calls("kubectl -")[1:3]]
+    assert waited == ["istio-ingressgateway", "istio-egressgateway"]
+
+
+def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: Standins) -> None:
+    have_helm(machine)
+    unready = pod("istio-ingressgateway-1", containerStatuses=waiting("ErrImagePull", "no such"))
+    machine.answer(
+        (r"helm upgrade --install .*", {}),
+        (ROLLED_OUT, {"code": 1, "says": "error: timed out waiting for the condition"}),
+        (PODS, {"says": json.dumps({"items": [unready]})}),
+        (EVENTS, {"says": "{}"}),
+    )
+    with (
+        pytest.raises(ProvisioningFailed, match="istio-ingressgateway-1: ErrImagePull: no such"),
+        provider(machine, how=Installation(by="helm")).provide(),
+    ):
+        pass
+    assert left(machine) == []
 
 
 def test_without_helm_it_is_said_before_anything_is_made(machine: Standins) -> None:
