@@ -16,7 +16,7 @@ from reports.model import Run, StageRun
 MOST_WAITS = 12
 # Steps of the critical path that the sentence names.
 NAMED = 4
-LEFT, CHART, RIGHT, ROW, TITLE = 292, 560, 148, 22, 34
+LEFT, CHART, RIGHT, ROW, TITLE = 324, 532, 160, 22, 34
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600)
 MOST_TICKS = 8
 

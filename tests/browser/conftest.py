@@ -11,12 +11,15 @@ from tests.browser.chromium import chromium, found
 from tests.walks import Walks
 
 CLUSTER = """
+import time
 from fixtures.claims import Call, saw, saw_call
 from fixtures.deadlines import patience
+from fixtures.timeline import Step
 from fixtures.waiting import eventually
+from fixtures.walk import walk_of
 
 @so("The cluster answers.")
-def test_the_cluster_answers(cluster):
+def test_the_cluster_answers(cluster, pytestconfig):
     examined_one(1)
     saw("node", "kind-control-plane", "kubelet v1.35.0, containerd://2.1.1, linux/amd64")
     saw("version", "istiod", "1.31.0-abc-Clean")
@@ -26,6 +29,8 @@ def test_the_cluster_answers(cluster):
         saw_call(Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutual TLS"))
     saw_call(Call("productpage", "reviews", "503", False, "page", version="v1"))
     print("something said on the way")
+    long = Step("The sample without the mesh: made ready and more", time.monotonic(), 0.5)
+    walk_of(pytestconfig).timeline.steps.append(long)
 
 @so("A <b>name</b> & more.", level="extended")
 def test_a_name_is_shown_as_it_is(cluster):

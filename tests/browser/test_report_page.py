@@ -39,6 +39,12 @@ CONTRAST = """
   });
 }
 """
+OUTSIDE_ITS_PICTURE = """
+[...document.querySelectorAll("svg text")].filter(text => {
+  const [own, whole] = [text.getBBox(), text.ownerSVGElement.viewBox.baseVal];
+  return own.x < 0 || own.x + own.width > whole.width || own.y + own.height > whole.height;
+}).map(text => text.textContent)
+"""
 OUTSIDE_ITS_BOX = """
 [...document.querySelectorAll("svg rect.p-box")].flatMap(box => {
   const right = box.getBBox().x + box.getBBox().width;
@@ -212,6 +218,7 @@ def test_the_pictures_text_stays_in_its_box(browser: Browser, report: Path) -> N
     with opened(browser, report.as_uri()) as shown:
         assert shown.page.locator("svg rect.p-box").count() == 5
         assert shown.ask(OUTSIDE_ITS_BOX) == []
+        assert shown.ask(OUTSIDE_ITS_PICTURE) == []
 
 
 def test_the_pictures_are_told_in_words(browser: Browser, report: Path) -> None:
