@@ -76,7 +76,7 @@ def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
     "The egress gateway's Service is internal, with its whole port table.",
     source="manifests/charts/gateways/istio-egress, demo profile",
     hint="The demo profile's egress has 80 and 443, and no 15443.",
-    feature="demo-ports",
+    feature="egress-gateway",
 )
 def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
     control_plane.expect_services_of("istio-egressgateway")
@@ -89,6 +89,16 @@ def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
 )
 def test_every_service_has_endpoints(control_plane: ControlPlane) -> None:
     control_plane.expect_endpoints()
+
+
+@claim(
+    "The mesh has the PodDisruptionBudgets that this release makes, and no others.",
+    source="templates/poddisruptionbudget.yaml: since 1.28 none for a single replica",
+    hint="A budget of one for one replica keeps its node from being drained.",
+    feature="demo-ports",
+)
+def test_the_disruption_budgets_are_those_of_the_release(control_plane: ControlPlane) -> None:
+    control_plane.expect_budgets()
 
 
 @claim(

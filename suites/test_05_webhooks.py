@@ -104,6 +104,26 @@ def test_a_dry_run_pod_comes_back_injected(admission: Admission) -> None:
 
 
 @claim(
+    "What a pod asks for in its annotations is granted: ports to leave alone, CPU and memory.",
+    source="istio.io, resource annotations; injection-template.yaml",
+    hint="Look at the pod's istio-init and istio-proxy; is the injector's template your own?",
+    feature="writes",
+)
+def test_a_pods_own_wishes_are_granted(admission: Admission) -> None:
+    admission.expect_wishes_granted()
+
+
+@claim(
+    "A pod whose traffic annotation makes no sense is refused, with words that name it.",
+    source="pkg/kube/inject/validate.go, and seen on a living 1.29.6",
+    hint="Accepted: the injector was not called, or did not look.",
+    feature="writes",
+)
+def test_a_bad_wish_is_refused(admission: Admission) -> None:
+    admission.expect_bad_wish_refused()
+
+
+@claim(
     "Both validator configurations are registered: the revision's and the default's.",
     source=VALIDATION,
     hint="Does istiod-default-validator exist? It goes with the default tag.",

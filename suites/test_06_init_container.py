@@ -53,7 +53,7 @@ def test_the_proxys_own_traffic_is_left_alone(init_containers: InitContainers) -
 
 
 @claim(
-    "Connections are caught by REDIRECT.",
+    "Connections are caught by REDIRECT, unless the mesh is set otherwise.",
     source=FLAGS,
     hint="-m: annotation sidecar.istio.io/interceptionMode or the mesh's interceptionMode.",
 )
@@ -62,7 +62,7 @@ def test_connections_are_caught_by_redirect(init_containers: InitContainers) -> 
 
 
 @claim(
-    "Connections to every destination are caught.",
+    "Connections to every destination are caught, unless the mesh is set otherwise.",
     source=FLAGS,
     hint="-i: annotation traffic.sidecar.istio.io/includeOutboundIPRanges. There is no -I.",
 )
@@ -71,7 +71,7 @@ def test_every_destination_is_caught(init_containers: InitContainers) -> None:
 
 
 @claim(
-    "No destination is left alone.",
+    "No destination is left alone, unless the mesh is set otherwise.",
     source=FLAGS,
     hint="-x: annotation traffic.sidecar.istio.io/excludeOutboundIPRanges.",
 )
@@ -80,7 +80,7 @@ def test_no_destination_is_left_alone(init_containers: InitContainers) -> None:
 
 
 @claim(
-    "Callers are caught on every port.",
+    "Callers are caught on every port, unless the mesh is set otherwise.",
     source=FLAGS,
     hint="-b: annotation traffic.sidecar.istio.io/includeInboundPorts.",
 )
@@ -89,7 +89,7 @@ def test_callers_are_caught_on_every_port(init_containers: InitContainers) -> No
 
 
 @claim(
-    "Only the sidecar's own ports 15090, 15021 and 15020 are left alone.",
+    "Only the sidecar's ports 15090, 15021, 15020 are left alone, and what the mesh is set to.",
     source=FLAGS,
     hint="-d: annotation traffic.sidecar.istio.io/excludeInboundPorts adds to it.",
 )

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.expectations.addons import ADDONS
+from fixtures.expectations.injection import sidecar_place
+from fixtures.expectations.versions import PAIRS, Pair
 from fixtures.faults import CATALOGUE, Fault
 from fixtures.stages import STAGES
 
@@ -27,9 +30,21 @@ def test_there_are_claims_in_every_stage(claims: set[str]) -> None:
     assert {claim.partition("/")[0] for claim in claims} == {stage.name for stage in STAGES}
 
 
-def test_a_fault_turns_each_claim_red(claims: set[str]) -> None:
-    faults = CATALOGUE.values()
-    assert sorted(c for c in claims if not any(fault.turns_red(c) for fault in faults)) == []
+@pytest.mark.parametrize("posed", PAIRS, ids=lambda p: f"{p.istio} on {p.kube}")
+def test_a_fault_turns_each_claim_red_in_every_pose(posed: Pair, claims: set[str]) -> None:
+    place = sidecar_place(posed.istio, [posed.kube]).place
+    faults = [fault for fault in CATALOGUE.values() if fault.fits(posed.istio, place)]
+    brought = {row.id for row in ADDONS if row.holds(posed.istio)}
+    asked = {c for c in claims if "addons/" not in c or c.split("[")[1].rstrip("]") in brought}
+    assert sorted(c for c in asked if not any(fault.turns_red(c) for fault in faults)) == []
+
+
+def test_a_fault_fits_the_meshes_that_can_have_it() -> None:
+    old, loki = CATALOGUE["sidecar-opted-to-the-old-place"], CATALOGUE["loki-scaled-to-zero"]
+    assert old.fits("1.24.0", "native")
+    assert not old.fits("1.23.9", "native")
+    assert not old.fits("1.31.0", "classic")
+    assert [loki.fits(v, "classic") for v in ("1.17.8", "1.18.0")] == [False, True]
 
 
 @pytest.mark.parametrize("fault", CATALOGUE.values(), ids=lambda fault: fault.name)

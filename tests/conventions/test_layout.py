@@ -82,9 +82,10 @@ def test_the_architecture_repeats_each_import_contract() -> None:
     assert [c["name"] for c in contracts if c["name"] not in text] == []
 
 
-def test_the_page_of_claims_is_what_the_suites_say() -> None:
+@pytest.mark.parametrize("page", ["claims", "versions"])
+def test_a_page_that_is_made_is_what_it_was_made_of(page: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "reports.claims_page", "--check"],
+        [sys.executable, "-m", f"reports.{page}_page", "--check"],
         cwd=ROOT,
         check=False,
         capture_output=True,

@@ -24,6 +24,7 @@ from fixtures.providers.embedded.controllers.garbage import GarbageCollector
 from fixtures.providers.embedded.controllers.kubelet import Kubelet
 from fixtures.providers.embedded.controllers.namespaces import Namespaces
 from fixtures.providers.embedded.controllers.replicasets import ReplicaSets
+from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.workloads.seat import Surroundings
 
 Body = dict[str, Any]
@@ -119,7 +120,7 @@ async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Sma
         block=block,
         folder=folder,
         envoy=Path("/nonexistent"),
-        istio_version="1.29.6",
+        istio=installation("1.29.6"),
         kube_version="1.34.4",
         node_name="seatrial-control-plane",
         termination=termination,

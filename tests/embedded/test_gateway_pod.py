@@ -15,7 +15,7 @@ from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.dataplane.envoy import find_envoy
 from fixtures.providers.embedded.dataplane.gateway import Gateway
 from fixtures.providers.embedded.istio import crds
-from fixtures.providers.embedded.istio.versions import release
+from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.workloads.seat import Seat, Surroundings
 
 Body = dict[str, Any]
@@ -39,7 +39,7 @@ class Pod:
             block=block,
             folder=folder,
             envoy=find_envoy(),
-            istio_version="1.29.6",
+            istio=installation("1.29.6"),
             kube_version="1.34.4",
             node_name="node",
         )
@@ -65,7 +65,7 @@ class Pod:
 
     async def install(self) -> None:
         await self.api.create("namespaces", BOOKINFONS)
-        for body in crds.definitions(release("1.29.6"), {}):
+        for body in crds.definitions(installation("1.29.6"), {}):
             await self.api.create(DEFINITIONS, body)
 
     async def says(self, words: str) -> None:

@@ -16,9 +16,9 @@ from fixtures.providers.embedded.istio.injector import (
     kubelets_run_native,
     review,
 )
+from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.istio.refusals import Refused
 from fixtures.providers.embedded.istio.templates import read
-from fixtures.providers.embedded.istio.versions import KNOWN, UnknownRelease, release
 
 Body = dict[str, Any]
 
@@ -26,8 +26,9 @@ _TRAFFIC = "traffic.sidecar.istio.io"
 
 
 def _settings(version: str = "1.30.3", *, native: bool = True) -> Settings:
-    found = read("values.yaml", release(version))
-    return Settings(release(version), found["injector"], found["mesh"], native=native)
+    of = installation(version)
+    found = read("values.yaml", of)
+    return Settings(of, found["injector"], found["mesh"], native=native)
 
 
 def _pod(*containers: str, annotations: Body | None = None, **labels: str) -> Body:
@@ -60,6 +61,79 @@ def _env(pod: Body) -> Body:
 
 
 @pytest.mark.parametrize(
+    ("version", "word", "wanted"),
+    [
+        ("1.13.1", "yes", True),
+        ("1.13.1", "On", True),
+        ("1.26.8", "Y", True),
+        ("1.26.8", "enabled", False),
+        ("1.26.8", "no", False),
+        ("1.27.0", "yes", True),  # which says nothing any more, so the policy decides
+        ("1.27.0", "no", True),
+        ("1.31.0", "false", False),
+    ],
+)
+def test_how_a_pod_may_say_its_wish_depends_on_the_release(
+    version: str,
+    word: str,
+    wanted: bool,  # noqa: FBT001 - a row's outcome
+) -> None:
+    pod = _pod(annotations={"sidecar.istio.io/inject": word})
+    assert is_wanted(pod, "shop", _settings(version)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("version", "native", "told", "place"),
+    [
+        ("1.20.8", False, "true", "containers"),  # the annotation came with 1.24
+        ("1.24.6", False, "true", "initContainers"),
+        ("1.27.9", True, "false", "containers"),
+        ("1.27.9", True, "maybe", "initContainers"),
+    ],
+)
+def test_a_pod_may_choose_its_kind_of_sidecar_where_the_release_lets_it(
+    version: str,
+    native: bool,  # noqa: FBT001 - a row's input
+    told: str,
+    place: str,
+) -> None:
+    pod = _pod(annotations={"sidecar.istio.io/nativeSidecar": told})
+    made = _injected(pod, version, native=native)
+    assert "istio-proxy" in [one["name"] for one in made["spec"][place]]
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("1.13.1", "invalid CIDR address: here"), ("1.20.8", "netip.ParsePrefix(\"here\"): no '/'")],
+)
+def test_a_bad_range_is_refused_in_the_words_of_the_release(version: str, told: str) -> None:
+    pod = _pod(annotations={f"{_TRAFFIC}/includeOutboundIPRanges": "here"})
+    with pytest.raises(Refused) as refused:
+        _injected(pod, version)
+    assert told in str(refused.value)
+
+
+def test_an_image_of_the_pods_own_is_that_of_both_containers() -> None:
+    pod = _injected(_pod(annotations={"sidecar.istio.io/proxyImage": "here/proxy:1"}))
+    assert [_named(pod, name)["image"] for name in ("istio-init", "istio-proxy")] == [
+        "here/proxy:1",
+        "here/proxy:1",
+    ]
+    without_registry = _injected(_pod(annotations={"sidecar.istio.io/proxyImage": "distroless"}))
+    assert _named(without_registry, "istio-proxy")["image"].endswith("/proxyv2:1.30.3")
+
+
+def test_a_revision_is_named_in_the_pod_and_asked_for_its_configuration() -> None:
+    of = installation("1.31.0", settings=["revision=canary"])
+    found = read("values.yaml", of)
+    settings = Settings(of, found["injector"], found["mesh"], native=True)
+    pod = inject(_pod(), settings, namespace="shop")
+    assert pod["metadata"]["annotations"]["istio.io/rev"] == "canary"
+    assert _env(pod)["CA_ADDR"] == "istiod-canary.istio-system.svc:15012"
+    assert "istiod-canary" in _env(pod)["PROXY_CONFIG"]
+
+
+@pytest.mark.parametrize(
     ("labels", "annotations", "wanted"),
     [
         ({}, {}, True),
@@ -74,14 +148,14 @@ def test_label_beats_annotation_beats_policy(
     annotations: Body,
     wanted: bool,  # noqa: FBT001 - a row's outcome
 ) -> None:
-    assert is_wanted(_pod(annotations=annotations, **labels), "shop") is wanted
+    assert is_wanted(_pod(annotations=annotations, **labels), "shop", _settings()) is wanted
 
 
 def test_pods_of_the_host_network_and_of_system_namespaces_are_left_alone() -> None:
     hosted = _pod()
     hosted["spec"]["hostNetwork"] = True
-    assert not is_wanted(hosted, "shop")
-    assert not is_wanted(_pod(), "kube-system")
+    assert not is_wanted(hosted, "shop", _settings())
+    assert not is_wanted(_pod(), "kube-system", _settings())
 
 
 def test_native_proxies_start_before_the_users_own_init_containers() -> None:
@@ -171,8 +245,8 @@ def test_native_sidecars_need_every_kubelet_to_know_them() -> None:
     nodes = [
         {"status": {"nodeInfo": {"kubeletVersion": f"v1.{minor}.1"}}} for minor in (33, 34, 32)
     ]
-    assert kubelets_run_native(nodes[:2], release("1.30.3"))
-    assert not kubelets_run_native(nodes, release("1.30.3"))
+    assert kubelets_run_native(nodes[:2], 33)
+    assert not kubelets_run_native(nodes, 33)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +264,6 @@ def test_each_hook_spoils_what_its_name_says() -> None:
         wrong = _injected(pod)
         change(wrong)
         assert wrong != right, name
-
-
-def test_an_unknown_release_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownRelease, match=r"Istio 9\.9\.9, only as 1\.29\.6, 1\.30\.3"):
-        release("9.9.9")
-    assert [release(one).version for one in KNOWN] == list(KNOWN)
 
 
 def test_the_answer_carries_a_patch() -> None:

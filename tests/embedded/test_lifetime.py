@@ -109,6 +109,18 @@ def test_it_ends_when_it_is_told_and_leaves_nothing(tmp_path: Path, end: Any) ->
     assert list(tmp_path.iterdir()) == [kubeconfig]
 
 
+def test_it_says_what_follows_from_its_installation(tmp_path: Path) -> None:
+    settings = ["revision=canary", "components.cni.enabled=true"]
+    settings += ["components.egressGateways[0].enabled=false"]
+    how = [f"--istio-set={one}" for one in settings]
+    with process(tmp_path, *command(tmp_path, "--state", "empty", *how)) as one:
+        about = json.loads(line_of(one))
+    assert (about["revision"], about["absent"]) == ("canary", ["istio-egressgateway"])
+    assert {"ingress-gateway", "default-tag", "writes"} <= set(about["features"])
+    assert "egress-gateway" not in about["features"]
+    assert any(line.startswith("istio-cni-node") for line in about["posed"])
+
+
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     words = [sys.executable, "-c", PARENT, *command(tmp_path, "--state", "empty")]
     with process(tmp_path, *words) as parent:
@@ -138,11 +150,13 @@ def test_its_envoys_end_with_it_however_it_ends(tmp_path: Path) -> None:
     ("options", "code", "words"),
     [
         (("--istio-version", "1.2.3"), 11, "Istio 1.2.3"),
+        (("--install", "magic"), 11, "only by istioctl, helm"),
+        (("--istio-set", "a.b=c"), 11, "it cannot pose with a.b=c, but with: profile=demo"),
         (("--kubeconfig", "/nonexistent/kubeconfig"), 11, "/nonexistent"),
         (("--kube-version", "two"), 2, "no Kubernetes version it could pose as: two"),
         (("--state", "happy"), 2, "invalid choice: 'happy'"),
     ],
-    ids=["istio-version", "kubeconfig", "kube-version", "state"],
+    ids=["istio-version", "install", "istio-set", "kubeconfig", "kube-version", "state"],
 )
 def test_what_it_cannot_do_is_one_clear_line(
     tmp_path: Path, options: tuple[str, ...], code: int, words: str

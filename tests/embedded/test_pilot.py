@@ -19,6 +19,7 @@ from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.hooks import Hooks
 from fixtures.providers.embedded.istio import faults
 from fixtures.providers.embedded.istio.install import install
+from fixtures.providers.embedded.istio.installation import Installation, installation
 from fixtures.providers.embedded.istio.pilot import Pilot
 from fixtures.providers.embedded.workloads.seat import Seat, Surroundings
 
@@ -32,6 +33,7 @@ _GATEWAYS = "gateways.networking.istio.io"
 _PATIENCE = 5
 
 
+_ISTIO = installation("1.30.3")
 _P = ParamSpec("_P")
 
 
@@ -48,7 +50,7 @@ def in_a_loop(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, Non
 class Mesh:
     """A cluster of one istiod."""
 
-    def __init__(self, folder: Path, version: str) -> None:
+    def __init__(self, folder: Path, istio: Installation) -> None:
         self.api = Api()
         self.block = Block.claim()
         self.hooks = Hooks(faults.HOOKS | HOOKS)
@@ -59,7 +61,7 @@ class Mesh:
             block=self.block,
             folder=folder,
             envoy=Path("envoy"),
-            istio_version=version,
+            istio=istio,
             kube_version="1.34.4",
             node_name="node",
             hooks=self.hooks,
@@ -78,21 +80,24 @@ class Mesh:
             "status": {"nodeInfo": {"kubeletVersion": "v1.34.4"}},
         }
         await self.api.create("nodes", node)
-        await install(self.api, self.cluster.istio_version)
+        await install(self.api, self.cluster.istio)
 
     @asynccontextmanager
     async def pilot(self) -> AsyncIterator[Pilot]:
         """istiod runs, and its Service has it as endpoint."""
         address = self.block.pods.take()
         pod = {"metadata": {"name": "istiod-x", "namespace": "istio-system"}}
-        seat = Seat(pod, {"name": "discovery"}, address, self.log, self.api, self.cluster)
+        suffix = self.cluster.istio.words["suffix"]
+        deployed = self.api.get("deployments.apps", f"istiod{suffix}", "istio-system")
+        container = deployed["spec"]["template"]["spec"]["containers"][0]
+        seat = Seat(pod, container, address, self.log, self.api, self.cluster)
         pilot = Pilot(seat)
         await pilot.start()
         endpoints = [{"addresses": [address], "conditions": {"ready": True}}]
         slice_ = {
             "metadata": {
                 "name": "istiod-x",
-                "labels": {"kubernetes.io/service-name": "istiod"},
+                "labels": {"kubernetes.io/service-name": f"istiod{suffix}"},
             },
             "addressType": "IPv4",
             "endpoints": endpoints,
@@ -132,9 +137,9 @@ class Mesh:
 
 
 @asynccontextmanager
-async def meshed(folder: Path, version: str = "1.30.3") -> AsyncIterator[Mesh]:
+async def meshed(folder: Path, istio: Installation = _ISTIO) -> AsyncIterator[Mesh]:
     """An installed mesh whose istiod does not run yet."""
-    mesh = Mesh(folder, version)
+    mesh = Mesh(folder, istio)
     try:
         await mesh.prepare()
         yield mesh

@@ -1,4 +1,4 @@
-"""Pods of the sample as the stand-in stores them, against those of a real injected sample."""
+"""Pods of the sample as the stand-in stores them, against those of real injected samples."""
 
 from __future__ import annotations
 
@@ -12,39 +12,35 @@ from typing import Any
 import pytest
 
 from tests.embedded.test_pilot import Mesh, meshed
+from tests.fidelity import recorded
 
 Body = dict[str, Any]
 
-_STATE = Path(__file__).parents[3] / "shared" / "recorded" / "states" / "4-injected.json"
+_WAYS = recorded.WAYS | {"4-injected": recorded.NATIVE}
+_WAYS.pop("2-istio-installed")  # which has no sample
 _APPS = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
 _TOKEN = "kube-api-access-"
 
 pytestmark = pytest.mark.skipif(
-    not _STATE.is_file(), reason="recordings are not at hand (../shared)"
+    not recorded.SHARED.is_dir(), reason="recordings are not at hand (../shared)"
 )
 
 
-@cache
-def _state() -> Body:
-    found: Body = json.loads(_STATE.read_text())
-    return found
-
-
-def _one(kind: str, app: str) -> Body:
+def _one(state: str, kind: str, app: str) -> Body:
     """The only living object of a kind that belongs to one Deployment."""
     found: Body = next(
         one
-        for one in _state()[kind]
+        for one in recorded.state(state)[kind]
         if one["metadata"]["name"].startswith(f"{app}-")
         and "deletionTimestamp" not in one["metadata"]
-        and (one["kind"] != "Pod" or len(one["spec"].get("initContainers", ())) == 2)
+        and (one["kind"] != "Pod" or one["spec"].get("initContainers"))
     )
     return found
 
 
-def _wished(app: str) -> Body:
+def _wished(state: str, app: str) -> Body:
     """The pod that the ReplicaSet asks for."""
-    replicas = _one("apps/v1/replicasets", app)
+    replicas = _one(state, "apps/v1/replicasets", app)
     metadata = replicas["spec"]["template"]["metadata"]
     owner = {
         "apiVersion": "apps/v1",
@@ -66,20 +62,21 @@ def _wished(app: str) -> Body:
 
 
 @cache
-def _made() -> dict[str, Body]:
+def _made(state: str) -> dict[str, Body]:
     """What the stand-in makes of all of them."""
 
     async def walk() -> dict[str, Body]:
         with tempfile.TemporaryDirectory() as folder:
-            async with meshed(Path(folder), "1.29.6") as mesh, mesh.pilot():
+            async with meshed(Path(folder), _WAYS[state]) as mesh, mesh.pilot():
                 await mesh.trusted()
+                namespaces = recorded.state(state)["v1/namespaces"]
+                space = next(one for one in namespaces if one["metadata"]["name"] == "bookinfons")
+                metadata = {key: space["metadata"][key] for key in ("name", "labels")}
+                await mesh.api.create("namespaces", {"metadata": metadata})
                 return {app: await make(mesh, app) for app in _APPS}
 
     async def make(mesh: Mesh, app: str) -> Body:
-        wished = _wished(app)
-        if mesh.api.find("namespaces", "bookinfons") is None:
-            space = {"metadata": {"name": "bookinfons", "labels": {"istio-injection": "enabled"}}}
-            await mesh.api.create("namespaces", space)
+        wished = _wished(state, app)
         account = wished["spec"]["serviceAccountName"]
         if mesh.api.find("serviceaccounts", account, "bookinfons") is None:
             account_ = {"metadata": {"name": account}}
@@ -100,5 +97,6 @@ def _comparable(pod: Body) -> Body:
 
 
 @pytest.mark.parametrize("app", _APPS)
-def test_the_stored_pod_is_that_of_a_real_cluster(app: str) -> None:
-    assert _comparable(_made()[app]) == _comparable(_one("v1/pods", app))
+@pytest.mark.parametrize("state", _WAYS)
+def test_the_stored_pod_is_that_of_a_real_cluster(state: str, app: str) -> None:
+    assert _comparable(_made(state)[app]) == _comparable(_one(state, "v1/pods", app))

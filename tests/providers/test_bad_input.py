@@ -20,12 +20,18 @@ BAD = [
     pytest.param(
         ("--profile", "full"), 4, "--profile full: unknown; there are smoke", id="profile"
     ),
-    pytest.param(("--istio-version", "1.2"), 4, "1.2: unknown; there are 1.31.0", id="Istio"),
-    pytest.param(("--istio-version", "1.3"), 4, "1.3: unknown", id="half a minor version"),
     pytest.param(
-        ("--kube-version", "1.20"), 4, "1.31.0 supports Kubernetes 1.32 to 1.36", id="Kubernetes"
+        ("--istio-version", "1.12.9"), 11, "1.12.9 is too old: this suite knows 1.13 to", id="old"
     ),
-    pytest.param(("--kube-version", "new"), 4, "--kube-version new: Istio", id="no version"),
+    pytest.param(("--istio-version", "1.3"), 11, "1.3.0 is too old", id="half an old version"),
+    pytest.param(("--istio-version", "latest"), 4, "a version like 1.30 or", id="a word"),
+    pytest.param(
+        ("--kube-version", "1.20"),
+        11,
+        "1.31.0 supports Kubernetes 1.32 to 1.36, not 1.20; --allow-unsupported",
+        id="Kubernetes",
+    ),
+    pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
     pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
     pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
     pytest.param(("--inject-fault", "bad-luck"), 4, "unknown; see --list-faults", id="fault"),
@@ -36,7 +42,13 @@ BAD = [
         id="a fault for a real cluster",
     ),
     pytest.param(
-        ("--istio-set", "hub=x"), 4, "--istio-set: only with --provider kind", id="a kind option"
+        ("--node-image", "x"), 4, "--node-image: only with --provider kind", id="a kind option"
+    ),
+    pytest.param(
+        ("--provider", "auto", "--istio-set", "hub=x"),
+        4,
+        "--istio-set: only with --provider kind or embedded",
+        id="a setting for whatever is found",
     ),
     pytest.param(
         ("--provider", "kind", "--istio-set", "hub"), 4, "KEY=VALUE is needed", id="half a setting"
@@ -86,6 +98,12 @@ def test_xdist_is_refused(walks: Walks) -> None:
     pytest.importorskip("xdist")
     ended = walks.walk("-n", "2")
     assert (ended.code, ended.report["complete"]) == (4, False)
+
+
+def test_what_does_not_fit_is_walked_over_where_that_is_allowed(walks: Walks) -> None:
+    ended = walks.walk("--kube-version", "1.20", "--allow-unsupported")
+    assert ended.code == 0
+    assert ended.report["subject"]["istio"] == "1.31.0"
 
 
 def test_half_a_version_takes_the_newest_of_that_minor(walks: Walks) -> None:

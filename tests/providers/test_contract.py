@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from typing import get_args
@@ -26,7 +27,7 @@ from fixtures.claims import Feature
 from fixtures.expectations.versions import PAIRS
 from fixtures.kube import Body, Kube, Unreachable
 from fixtures.plugins import kind_options
-from fixtures.plugins.cluster import kind_for, not_supported
+from fixtures.plugins.cluster import kind_for, refusal
 from fixtures.providers.base import DEMO, Access, ProvisionError
 from fixtures.providers.engines import Engine, find_engine
 from fixtures.providers.existing import Existing
@@ -89,7 +90,7 @@ def existing(folder: Path) -> Iterator[Case]:
         file, context = there.kubeconfig, there.ready["context"]
         provider = Existing(
             context=context,
-            supported=not_supported,
+            supported=partial(refusal, allowed=False),
             tell=pytest.fail,
             environment={"KUBECONFIG": str(file)},
         )
@@ -120,7 +121,7 @@ def kind(folder: Path) -> Iterator[Case]:
         kube_version=option["kube_version"],
         profile="conformance",
         reports_dir=folder,
-        kind=kind_options.read(option, Path.cwd(), chosen=True),
+        kind=kind_options.read(option, Path.cwd(), provider="kind"),
     )
     provider = kind_for(settings)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ import pytest
 from fixtures.claims import Unmet
 from fixtures.deadlines import patience
 from fixtures.kube import Kube
-from fixtures.plugins.cluster import not_supported
-from fixtures.providers.base import KEPT, RUN, Access, ProvisioningFailed, UnsafeTarget
+from fixtures.plugins.cluster import refusal
+from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, owner
 from fixtures.providers.existing.api import Api
 from fixtures.providers.existing.cleaning import clean
 from fixtures.waiting import eventually
 from tests.embedded.conftest import VERSIONS, Standin, started
 
+SUPPORTED = partial(refusal, allowed=False)
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 KINDS = (
@@ -63,7 +65,7 @@ def kube(there: Standin) -> Iterator[Kube]:
 def taken(there: Standin, **more: Any) -> Existing:
     environment = {"KUBECONFIG": str(there.kubeconfig)}
     given: dict[str, Any] = {"context": there.ready["context"], "environment": environment}
-    return Existing(**{**given, "supported": not_supported, "tell": pytest.fail, **more})
+    return Existing(**{**given, "supported": SUPPORTED, "tell": pytest.fail, **more})
 
 
 def objects(kube: Kube) -> dict[str, str]:
@@ -173,8 +175,8 @@ def test_what_is_not_installed_is_absent(there: Standin, kube: Kube) -> None:
 
 
 def test_a_mesh_that_the_suite_does_not_know_is_refused(there: Standin) -> None:
-    provider = taken(there, supported=lambda _: not_supported("1.2.0"))
-    refused = pytest.raises(ProvisioningFailed, match="too old: this suite knows")
+    provider = taken(there, supported=lambda _, kube: SUPPORTED("1.2.0", kube))
+    refused = pytest.raises(HostNotFit, match=r"too old: this suite knows 1\.13 to")
     with refused, provider.provide():
         pytest.fail("it was provided")
 

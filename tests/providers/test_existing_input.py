@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fixtures.plugins.cluster import not_supported
+from fixtures.plugins.cluster import refusal
 from fixtures.providers.base import ProvisionError, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.existing import Existing, kubeconfig
 from fixtures.providers.existing.safety import PRODUCTION, must_be_safe
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
+SUPPORTED = partial(refusal, allowed=False)
 
 
 def config(server: str = "http://127.0.0.1:1", **user: str) -> str:
@@ -46,7 +48,7 @@ def ended_certificate() -> str:
 
 
 def refused(environment: dict[str, str], **more: Any) -> ProvisionError:
-    given: dict[str, Any] = {"context": "staging", "supported": not_supported, "tell": print}
+    given: dict[str, Any] = {"context": "staging", "supported": SUPPORTED, "tell": print}
     provider = Existing(**{**given, "environment": environment, **more})
     with pytest.raises(ProvisionError) as caught, provider.provide():
         pytest.fail("it was provided")
@@ -147,10 +149,24 @@ def test_a_server_that_cannot_be_used(tmp_path: Path, answer: tuple[int, str], w
     assert isinstance(error, ProvisioningFailed)
 
 
-def test_an_istio_too_old_or_too_new_is_told() -> None:
-    assert "too old" in not_supported("1.9.0")
-    assert "too new" in not_supported("1.99.0")
-    assert not_supported("1.30.3") == ""
+@pytest.mark.parametrize(
+    ("istio", "kube", "words"),
+    [
+        ("1.9.0", "1.20.1", "Istio 1.9.0 is too old: this suite knows 1.13 to"),
+        ("1.20.8", "1.31.4", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.31.4"),
+    ],
+)
+def test_versions_that_do_not_fit_are_told_with_the_range(
+    istio: str, kube: str, words: str
+) -> None:
+    assert words in refusal(istio, kube, allowed=False)
+    assert "--allow-unsupported" in refusal(istio, kube, allowed=False)
+    assert refusal(istio, kube, allowed=True) == ""
+
+
+@pytest.mark.parametrize(("istio", "kube"), [("1.30.3", "1.34.2-gke.1"), ("1.99.0", "1.60.0")])
+def test_versions_that_fit_or_are_newer_are_taken(istio: str, kube: str) -> None:
+    assert refusal(istio, kube, allowed=False) == ""
 
 
 def test_a_pod_is_needed_to_take_its_own_cluster(tmp_path: Path) -> None:

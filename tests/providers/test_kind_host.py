@@ -1,13 +1,16 @@
 """What the host lacks is said before anything is made, with the command that mends it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fixtures.plugins.cluster import kind_for, sources
 from fixtures.providers.base import HostNotFit
 from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
+from fixtures.walk import KindSettings, Settings
 from tests.providers.kinds import machine, provider
 from tests.providers.standins import INFO, Row, Standins
 
@@ -95,3 +98,38 @@ def test_low_limits_and_an_image_out_of_reach_are_warnings(
         said = " ".join(access.notes)
     assert "max_user_instances is 128" in said
     assert "is not at hand and 127.0.0.1 is not reached" in said
+
+
+def test_the_registries_of_a_walk_are_named(machine: Standins) -> None:
+    registries, announced = ("docker.io", "quay.io"), ("quay.io ends",)
+    made = replace(provider(machine), registries=registries, announced=announced)
+    with made.provide() as access:
+        said = access.notes
+    assert "Preflight: images are pulled from docker.io, quay.io." in said
+    assert "Preflight: quay.io ends." in said
+
+
+def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: Standins) -> None:
+    wish = KindSettings(istio_set=("values.pilot.x=y", "hub=mirror.example:5000/istio"))
+    settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home, kind=wish)
+    registries, announced = sources(settings)
+    assert registries == ("mirror.example:5000", "quay.io", "docker.io")
+    assert announced == ()
+    assert kind_for(settings).hub == "mirror.example:5000/istio"
+    plain, ending = sources(replace(settings, kind=KindSettings()))
+    assert "registry.istio.io" in plain
+    assert "registry.istio.io" in ending[0]
+
+
+def test_the_hub_is_handed_over_with_the_cluster(machine: Standins) -> None:
+    made = replace(provider(machine), hub="mirror.example:5000/istio")
+    with made.provide() as access:
+        assert access.hub == "mirror.example:5000/istio"
+
+
+def test_a_release_that_does_not_support_the_kubernetes_is_refused(machine: Standins) -> None:
+    made = replace(provider(machine), supported=lambda *pair: f"not {pair}")
+    refused = pytest.raises(HostNotFit, match=r"not \('1\.29\.6', '1\.34'\)")
+    with refused, made.provide():
+        pass
+    assert not machine.calls("kind create")

@@ -79,3 +79,18 @@ def test_another_system_is_told_to_use_kind(
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(HostNotFit, match=r"needs Linux.*use --provider kind"):
         provider(tmp_path, "").provide().__enter__()
+
+
+def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path: Path) -> None:
+    code = "told = sys.argv[1:]; print(told, file=sys.stderr); "
+    code += 'print(\'{"ready": true, "absent": ["gone"], "revision": "canary"}\', flush=True); '
+    command = (sys.executable, "-c", f"import sys; {code} sys.stdin.read()")
+    log = tmp_path / "embedded.log"
+    wished = Rehearsal(
+        *("1.31.0", "1.35", log, Queue[str]().put, "helm", ("revision=canary", "a=b")),
+        command=command,
+    )
+    with wished.provide() as access:
+        assert (set(access.absent), access.revision) == ({"gone"}, "canary")
+    told = log.read_text(encoding="utf-8")
+    assert "'--install', 'helm', '--istio-set=revision=canary', '--istio-set=a=b'" in told

@@ -59,6 +59,10 @@ class FakeKube:
         for body in found:
             change(body)
 
+    def add(self, kind: str, body: Body) -> None:
+        """Have one more object."""
+        self._kinds[kind] = [*self._kinds.get(kind, []), body]
+
     def remove(self, kind: str, name: str) -> None:
         """Take away every object whose name begins so."""
         left = [b for b in self._kinds[kind] if not b["metadata"]["name"].startswith(name)]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonpatch
 import pytest
 
 from fixtures import waiting
 from fixtures.claims import Unmet, start_telling
 from fixtures.expectations import expected
+from fixtures.expectations.webhooks import ASKED
 from fixtures.kube import Body, Refused
 from fixtures.mesh.admission import Admission
 
@@ -92,7 +96,7 @@ def test_a_pod_that_comes_back_bare_is_noticed(admission: Admission, server: Ser
 
 def test_a_sidecar_in_the_wrong_place_is_noticed(admission: Admission, server: Server) -> None:
     server.place = "classic"
-    assert "expected native, saw classic" in seen(admission.expect_injected)
+    assert "in initContainers, saw istio-proxy in containers" in seen(admission.expect_injected)
 
 
 def test_a_refused_pod_is_told_in_the_servers_words(admission: Admission, server: Server) -> None:
@@ -120,3 +124,79 @@ def test_a_server_that_refuses_everything_proves_nothing(
     server.refuses["virtualservices"] = 'failed calling webhook "validation.istio.io"'
     message = seen(admission.expect_refusal)
     assert message.startswith("dry run of a valid VirtualService in namespace shop")
+
+
+# Wishes of a pod, as a real injector granted or refused them
+
+ANSWERS = Path(__file__).parents[3] / "shared" / "recorded" / "istio" / "inject"
+
+
+class Injector(Server):
+    """Answers for a pod with annotations what a real injector answered to the one of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        file = ANSWERS / f"{name}.json"
+        if not file.exists():
+            pytest.skip(f"needs the recorded answers, {file} is not here")
+        self.found = json.loads(file.read_text())
+
+    def injected(self, body: Body, namespace: str) -> Body:
+        if not body["metadata"].get("annotations"):
+            return super().injected(body, namespace)
+        answer = self.found["response"]["response"]
+        if not answer["allowed"]:
+            raise Refused(400, message=f"denied the request: {answer['status']['message']}")
+        patched: Body = jsonpatch.apply_patch(
+            self.found["request"]["request"]["object"], answer["patch_decoded"]
+        )
+        return patched
+
+
+PORTS = {key: value for key, value in ASKED.items() if key.startswith("traffic.")}
+
+
+def asked_of(name: str) -> Admission:
+    kube: Any = Injector(name)
+    return Admission(kube, expected("1.29.6", "v1.34.4", ["v1.34.4"]), "bookinfons")
+
+
+def test_wishes_that_a_real_injector_granted_are_found() -> None:
+    start_telling()
+    asked_of("ports").expect_wishes_granted(PORTS)
+
+
+def test_a_wish_for_ports_that_was_not_granted_is_noticed() -> None:
+    message = seen(lambda: asked_of("plain").expect_wishes_granted(PORTS))
+    assert "istio-init of pod bookinfons/probe: expected -b 9080" in message
+    assert "excludeOutboundPorts: 3306" in message
+
+
+def test_a_wish_for_memory_that_was_not_granted_is_noticed() -> None:
+    message = seen(lambda: asked_of("ports").expect_wishes_granted())
+    assert "resources of the sidecar in pod bookinfons/probe: expected" in message
+    assert "'memory': '64Mi'" in message
+
+
+def test_a_bad_wish_that_a_real_injector_refused_is_well() -> None:
+    telling = start_telling()
+    asked_of("bad-annotation").expect_bad_wish_refused()
+    assert "for annotation 'traffic.sidecar.istio.io/excludeOutboundPorts'" in telling.notes[0]
+
+
+def test_a_bad_wish_that_is_let_through_is_noticed() -> None:
+    assert "saw accepted" in seen(asked_of("plain").expect_bad_wish_refused)
+
+
+def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
+    admission: Admission, server: Server
+) -> None:
+    plain = server.injected
+
+    def injected(body: Body, namespace: str) -> Body:
+        if body["metadata"].get("annotations"):
+            raise Refused(403, message="exceeded quota: pods")
+        return plain(body, namespace)
+
+    server.injected = injected  # type: ignore[method-assign]  # this server minds another thing
+    assert "saw refused with: exceeded quota: pods" in seen(admission.expect_bad_wish_refused)

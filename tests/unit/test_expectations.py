@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.expectations import bookinfo, expected, injection, installation
+from fixtures.expectations import (
+    bookinfo,
+    expected,
+    gateway,
+    images,
+    injection,
+    installation,
+    istioctl,
+    telemetry,
+    wishes,
+)
 from fixtures.expectations.rows import Row, one_for, version
-from fixtures.expectations.versions import PAIRS, kubernetes_range, pair
+from fixtures.expectations.versions import PAIRS, Pair, kubernetes_range, pair, support
 
 FACTS = Path(__file__).parents[3] / "shared" / "istio"
+# Tables of which exactly one row holds for each release.
+ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
+    bookinfo.TAGS,
+    gateway.API_VERSIONS,
+    gateway.PORTS,
+    images.HUBS,
+    injection.ASKED,
+    injection.CANONICALS,
+    injection.DEFAULTS,
+    injection.REVISIONS,
+    injection.TELLING,
+    installation.BUDGETS,
+    installation.WITHOUT_ROOT_CERT,
+    istioctl.PROXY_STATUS,
+    istioctl.UNINSTALL,
+    istioctl.VERIFY,
+    telemetry.DEFAULT_TRACING,
+    telemetry.LOG_FORMATS,
+    telemetry.TRACING_PROVIDERS,
+    wishes.SPELLINGS,
+)
 EVERY_MINOR = [f"1.{minor}.0" for minor in range(13, 32)]
 
 
@@ -50,17 +83,53 @@ def test_two_rows_for_one_question_are_the_tables_fault() -> None:
 
 @pytest.mark.parametrize("istio", EVERY_MINOR)
 def test_no_table_has_a_gap_or_an_overlap(istio: str) -> None:
-    one_for(installation.HUBS, istio)
-    one_for(injection.MODES, istio)
-    one_for(bookinfo.TAGS, istio)
+    for table in ONE_FOR_EACH:
+        one_for(table, istio)
     names = [row.value.name for row in installation.DEFINITIONS if row.holds(istio)]
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("known", PAIRS, ids=lambda p: p.istio)
+@pytest.mark.parametrize("known", PAIRS, ids=lambda p: f"{p.istio} on {p.kube}")
 def test_every_pair_of_the_table_is_supported(known: Any) -> None:
     assert known.kube in kubernetes_range(known.istio)
-    assert pair(known.istio).kube == known.kube
+    assert pair(known.istio, known.kube) == known
+
+
+@pytest.mark.parametrize(
+    ("istio", "kube", "whole"),
+    [
+        ("1.27", "", ("1.27.9", "1.33")),
+        ("1.27.9", "1.32", ("1.27.9", "1.32")),
+        ("1.22", "", ("1.22.8", "1.30")),
+        ("1.25.1", "", ("1.25.1", "1.32")),
+        ("1.13", "1.22", ("1.13.1", "1.22")),
+        ("1.40", "", ("1.40.0", "1.35")),
+    ],
+)
+def test_half_of_a_pair_is_completed(istio: str, kube: str, whole: tuple[str, str]) -> None:
+    assert pair(istio, kube) == Pair(*whole)
+
+
+@pytest.mark.parametrize(
+    ("istio", "kube", "refusal", "warning"),
+    [
+        ("1.12.9", "1.22", "Istio 1.12.9 is too old: this suite knows 1.13 to 1.31", ""),
+        ("1.20.8", "1.30", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.30", ""),
+        ("1.20.8", "1.24.9", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.24.9", ""),
+        ("1.20.8", "1.29.7-eks.3", "", ""),
+        ("1.32.0", "1.37", "", "Istio 1.32.0 is newer than this suite (1.13 to 1.31)"),
+        ("1.32.0", "1.31", "supports Kubernetes 1.32 and newer, not 1.31", ""),
+        ("1.31.4", "1.36.0", "", ""),
+    ],
+)
+def test_what_goes_together_is_told_with_its_range(
+    istio: str, kube: str, refusal: str, warning: str
+) -> None:
+    found = support(istio, kube)
+    assert refusal in found.refusal
+    assert bool(refusal) == bool(found.refusal)
+    assert warning in found.warning
+    assert bool(warning) == bool(found.warning)
 
 
 def test_the_newest_pair_is_the_default() -> None:
@@ -85,7 +154,7 @@ def test_the_oldest_kubelet_decides_where_the_sidecar_stands(
 @pytest.mark.parametrize("folder", ["1.13.1", "1.20.8", "1.27.9", "1.30.3", "1.31.0-rc.0"])
 def test_the_tables_say_what_upstreams_manifests_say(folder: str) -> None:
     known = facts(folder)
-    ours = expected(folder, "1.35.0", ["v1.35.0"])
+    ours = expected(folder, "1.35.0", ["v1.35.0"], day=date(2026, 9, 1))
     kubernetes = known["kubernetes"]
     assert (ours.kubernetes.first, ours.kubernetes.last) == (
         kubernetes["documented_min"],
@@ -106,4 +175,17 @@ def test_the_tables_say_what_upstreams_manifests_say(folder: str) -> None:
             (p["name"], p["port"], p.get("targetPort", p["port"])) for p in service["ports"]
         ] == [(p.name, p.port, p.target) for p in table.ports]
     assert {t.name for t in ours.services} == set(known["services"])
-    assert set(ours.annotations) <= set(known["injection"]["annotations"])
+    left = ours.annotations_left({}, ["hello"])
+    assert {*left, injection.STATUS} == set(known["injection"]["annotations"])
+    assert ours.budgets == set(known["pod_disruption_budgets"])
+    assert one_for(gateway.API_VERSIONS, folder) == known["bookinfo"]["gateway_apiVersion"]
+    assert one_for(gateway.PORTS, folder) == known["bookinfo"]["gateway_port"]
+    zipkin = (known["mesh_config"]["defaultConfig"].get("tracing") or {}).get("zipkin") or {}
+    assert one_for(telemetry.DEFAULT_TRACING, folder) == zipkin.get("address", "")
+    providers = {p["name"] for p in known["mesh_config"].get("extensionProviders", ())}
+    assert (one_for(telemetry.TRACING_PROVIDERS, folder) == "jaeger") == ("jaeger" in providers)
+    tools = known["istioctl"]
+    assert bool(one_for(istioctl.VERIFY, folder)) == tools["verify_install"]
+    assert one_for(istioctl.UNINSTALL, folder).startswith(tools["uninstall"])
+    words = "CDS" in tools["proxy_status_columns"]
+    assert (one_for(istioctl.PROXY_STATUS, folder) == "istioctl proxy-status") == words

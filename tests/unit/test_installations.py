@@ -61,5 +61,5 @@ def test_webhooks_of_another_revision_are_not_its_own() -> None:
 
 
 def test_pods_are_expected_to_name_the_revision() -> None:
-    assert CANARY.annotations["istio.io/rev"] == "canary"
-    assert BY_ISTIOCTL.annotations["istio.io/rev"] == "default"
+    assert CANARY.annotations_left({}, ["app"])["istio.io/rev"] == "canary"
+    assert BY_ISTIOCTL.annotations_left({}, ["app"])["istio.io/rev"] == "default"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures import waiting
-from fixtures.claims import Hopeless, Unmet
+from fixtures.claims import Hopeless, NotClaimed, Unmet
 from fixtures.deadlines import POD_GONE, patience
 from fixtures.expectations import expected
 from fixtures.expectations.bookinfo import NAMESPACE
@@ -157,6 +157,13 @@ def test_a_kubernetes_that_is_too_old_is_noticed() -> None:
     )
 
 
+def test_a_kubernetes_that_is_known_not_to_fit_is_not_claimed() -> None:
+    kube = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.29.1"}})
+    subject = Cluster.read(kube, "1.29.6", any_version=True)
+    with pytest.raises(NotClaimed, match=r"supports Kubernetes 1\.31 to 1\.35, this is v1\.29\.1"):
+        subject.expect_supported()
+
+
 def test_a_namespace_that_ends_is_noticed() -> None:
     kube, subject = cluster()
     kube.change("namespaces", "kube-public", lambda n: n["status"].update(phase="Terminating"))
@@ -253,6 +260,19 @@ def test_a_port_that_leads_elsewhere_is_noticed() -> None:
     assert "http2 80->8081" in str(error)
 
 
+def test_a_disruption_budget_of_another_release_is_noticed() -> None:
+    kube, subject = plane()
+    left = {"metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {}}
+    kube.add("poddisruptionbudgets.policy", left)
+    assert "PodDisruptionBudgets in istio-system: expected none, saw istiod" in str(
+        seen(subject.expect_budgets)
+    )
+    older = expected("1.27.9", "v1.33.1", ["v1.33.1"])
+    assert "istio-egressgateway, istio-ingressgateway, istiod, saw istiod" in str(
+        seen(ControlPlane(subject.kube, older).expect_budgets)
+    )
+
+
 def test_a_definition_that_lost_a_version_is_noticed() -> None:
     kube, subject = plane()
     kube.change(
@@ -344,8 +364,9 @@ def test_a_classic_sidecar_where_a_native_one_belongs_is_noticed_with_the_rule()
     kube = recorded("variant-classic-sidecars")
     subject = InjectedSample(kube, EXPECTED, before=before, old_pods=leaving(kube, before))
     error = seen(subject.expect_sidecars_in_place)
-    assert "expected native, saw classic" in str(error)
-    assert "every kubelet is 1.33 or newer" in str(error)
+    assert "expected istio-proxy in initContainers, saw istio-proxy in containers" in str(error)
+    derived = "is expected in initContainers because Istio 1.29 and every kubelet is 1.33 or newer"
+    assert derived in str(error)
 
 
 def test_a_changed_application_is_noticed_and_the_api_servers_own_mount_is_not() -> None:

@@ -111,6 +111,21 @@ def test_no_injector_that_matches_is_noticed() -> None:
     assert "expected exactly one, saw none of 8" in seen(subject.expect_one_match)
 
 
+def test_the_wrong_injector_that_matches_is_noticed_with_the_reason() -> None:
+    kube, subject = webhooks()
+    never = {"matchLabels": {"istio.io/deactivated": "never-match"}}
+    enabled = {"matchLabels": {"istio-injection": "enabled"}}
+    kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(namespaceSelector=never)))
+
+    def swap(configuration: Body) -> None:
+        configuration["webhooks"][2] |= {"namespaceSelector": enabled, "objectSelector": {}}
+
+    kube.change(MUTATING, "istio-sidecar-injector", swap)
+    message = seen(subject.expect_one_match)
+    assert f"expected one of {ACTING}, saw one of istio-sidecar-injector" in message
+    assert "the tag default was made" in message
+
+
 def test_two_injectors_that_match_are_noticed() -> None:
     kube, subject = webhooks()
     kube.change(
@@ -229,7 +244,7 @@ def test_a_flag_with_another_value_is_noticed_and_only_that(flag: str, old: str,
     message = seen(lambda: subject.expect_flag(flag))
     assert message.startswith("istio-init of productpage-v1-")
     assert f"expected {flag} {old}" in message
-    assert f"saw {flag} {new} (1 of 6 pods; Istio 1.29.6" in message
+    assert f"saw {flag} {new} (1 of 6 pods; Istio 1.29.6, REDIRECT, no CNI)" in message
     assert '?(@.name=="istio-init")].args}' in message
     for other in {"-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d"} - {flag}:
         subject.expect_flag(other)
