@@ -1,41 +1,69 @@
 """report.html: one self-contained page that a person decides by; verdicts need no script.
 
-The page is ours, static and made of a template; pytest-html draws its own table below it. Where
-pytest-html does not get to write (an aborted run), the same page stands alone.
+The page is ours, static and made of a template; pytest-html draws its own table below it
+(`reports.table`). Where pytest-html does not get to write (an aborted run), the same page stands
+alone.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import pytest
 from markupsafe import escape
 
 from fixtures.walk import Answer
 from reports.model import EXIT_WORDS, Run, StageRun
-from reports.terminal import WORDS, answer_of
+from reports.pictures.mesh import mesh_of, proxies_of
+from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of
+from reports.terminal import WORDS
 
 HERE = Path(__file__).parent
 STYLE = HERE / "report.css"
-LONGEST_WAITS = 12
+# Evidence longer than this is folded.
+OPEN_LINES = 24
+UNKNOWN = "not known"
 _JINJA = jinja2.Environment(
     loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
+_DIGEST = re.compile(r"(?P<image>[^@,\s]+)@(?P<digest>[^,\s]+)")
+MEANINGS = {
+    "blocked": "not checked, because something that it needs is broken",
+    "not-claimed": "not checked, because this cluster does not offer what it is about",
+    "error": "it could not be checked, or the check proved nothing",
+    "not-asked": "the run ended before it",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing known of the subject, and from where."""
+
+    name: str
+    value: str
+    small: str = ""
 
 
 def article(run: Run) -> str:
     """The page's content, without its frame."""
-    waits = sorted(run.waits, key=lambda wait: wait.used, reverse=True)
     return _JINJA.get_template("report.html.jinja2").render(
         run=run,
         tone=tone(run),
-        exit_words=EXIT_WORDS.get(run.exit_code, ""),
-        duration=_duration(run.seconds),
-        waits=waits[:LONGEST_WAITS],
+        facts=tuple(facts(run)),
+        images=images(run),
         causes=causes(run),
-        word=lambda answer: WORDS[answer.verdict][0].lower() if answer.asked else "not asked",
+        meanings=MEANINGS,
+        mesh=mesh_of(run),
+        line=timeline_of(run),
+        left=LEFT,
+        chart=CHART,
+        open_lines=OPEN_LINES,
+        in_words=in_words,
+        word=word_of,
+        files=lambda stage: files(run, stage),
     )
 
 
@@ -64,6 +92,59 @@ def tone(run: Run) -> str:
     return "rehearsed" if run.subject.rehearsal else "good"
 
 
+def word_of(answer: Answer) -> str:
+    """The verdict on a claim, in a word or two."""
+    return WORDS[answer.verdict][0].lower() if answer.asked else "not asked"
+
+
+def facts(run: Run) -> Iterator[Fact]:
+    """What was looked at, as far as the run got to know."""
+    subject, seen = run.subject, run.seen
+    told = seen["version"]
+    istiod = told.get("istiod", "")
+    yield Fact(
+        "Istio control plane",
+        istiod.partition("-")[0] or subject.istio or UNKNOWN,
+        f"istiod says {istiod}" if istiod else "as asked for, not read from the cluster",
+    )
+    proxies = {tag for tag in proxies_of(seen).values() if tag}
+    proxies |= {told["sidecars"]} if "sidecars" in told else set()
+    yield Fact(
+        "Istio data plane",
+        ", ".join(sorted(proxies)) or UNKNOWN,
+        "image tags of the proxies" if proxies else "no proxy was looked at",
+    )
+    installer = told.get("istioctl", "")
+    label = "label operator.istio.io/version" if installer else "nothing in the cluster tells it"
+    yield Fact("istioctl", installer or UNKNOWN, label)
+    yield Fact("Kubernetes", subject.kubernetes or UNKNOWN)
+    for name, runs in seen["node"].items():
+        yield Fact(f"Node {name}", runs)
+    yield Fact("Provider", subject.provider or UNKNOWN)
+    yield Fact("Evidence", _EVIDENCE.get(subject.evidence, subject.evidence))
+    yield Fact("Profile", subject.profile or UNKNOWN)
+    yield Fact("Duration", in_words(run.seconds))
+    yield Fact("Exit code", str(run.exit_code), EXIT_WORDS.get(run.exit_code, ""))
+
+
+_EVIDENCE = {
+    "conformance": "conformance: a real cluster answered",
+    "rehearsal": "rehearsal: a simulated cluster answered",
+    "none": "none: no cluster answered",
+}
+
+
+def images(run: Run) -> tuple[tuple[str, str, str], ...]:
+    """What ran: container, image and digest, a row for each that differs."""
+    rows = []
+    for name, told in run.seen["image"].items():
+        for one in told.split(", "):
+            found = _DIGEST.fullmatch(one)
+            image, digest = found.group("image", "digest") if found else (one, "")
+            rows.append((name, image, digest))
+    return tuple(rows)
+
+
 def causes(run: Run) -> list[tuple[StageRun, Answer]]:
     """What failed, each cause once: claims that fail with their stage's one cause are one."""
     found: list[tuple[StageRun, Answer]] = []
@@ -77,66 +158,7 @@ def causes(run: Run) -> list[tuple[StageRun, Answer]]:
     return found
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return str(timedelta(seconds=round(seconds)))
-
-
-class Page:
-    """What pytest-html asks about the page that it draws its table into."""
-
-    def __init__(self, folder: Path) -> None:
-        self.drawn = folder / ".pytest-html.part"
-        self._data: object = None
-
-    def ask_for(self, config: pytest.Config) -> None:
-        """Have pytest-html draw, into a file that is not yet the report."""
-        if hasattr(config.option, "htmlpath"):
-            config.option.htmlpath = str(self.drawn)
-            config.option.self_contained_html = True
-            config.option.css = [*config.option.css, str(STYLE)]
-
-    def take(self, config: pytest.Config) -> str:
-        """What pytest-html drew, empty if it did not; its own closing line is left out."""
-        for plugin in config.pluginmanager.get_plugins():
-            if type(plugin).__module__.startswith("pytest_html.") and plugin is not self:
-                config.pluginmanager.unregister(plugin)
-        if not self.drawn.exists():
-            return ""
-        text = self.drawn.read_text(encoding="utf-8")
-        self.drawn.unlink()
-        return text.replace("<html>", '<html lang="en">', 1)
-
-    def fill(self, prefix: list[str], run: Run) -> None:
-        """Put our page above pytest-html's table."""
-        prefix.append(article(run))
-        if self._data is not None:
-            self._data.title = title_of(run)  # type: ignore[attr-defined]  # pytest-html has no types
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_report_title(self, report: object) -> None:
-        """Keep hold of what has the title: the verdict is not known yet."""
-        self._data = report
-
-    @pytest.hookimpl(optionalhook=True, trylast=True)
-    def pytest_metadata(self, metadata: dict[str, object]) -> None:
-        """Show none of the machine's environment."""
-        metadata.clear()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        """Leave out the column of links, of which there are none."""
-        cells.pop()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_row(
-        self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]
-    ) -> None:
-        """Our verdict and our id in pytest's row."""
-        cells.pop()
-        answer = answer_of(report)
-        if answer:
-            word = WORDS[answer.verdict][0].lower()
-            cells[0] = f'<td class="col-result">{word}</td>'
-            cells[1] = f'<td class="col-testId">{escape(answer.claim.id)}</td>'
+def files(run: Run, stage: StageRun) -> tuple[str, ...]:
+    """The files that were collected about a stage, for who wants to look further."""
+    folder = f"{stage.stage.number:02}-{stage.stage.name}/"
+    return tuple(name for name in run.diagnostics if name.startswith(folder))

@@ -159,7 +159,8 @@ class Run:
         over = f"Istio {self.subject.istio} on Kubernetes {self.subject.kubernetes}"
         if not self.complete:
             reason = self.reason.rstrip(".")
-            return f"INCOMPLETE: {reason}. This says nothing about {over}."
+            kind = " It was a rehearsal." if self.subject.evidence == "rehearsal" else ""
+            return f"INCOMPLETE: {reason}. This says nothing about {over}.{kind}"
         asked = len(self.answers) - self.counts["not-claimed"]
         if not self.answers:
             what = "No claims were asked"

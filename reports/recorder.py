@@ -19,11 +19,12 @@ from fixtures.providers.base import Access
 from fixtures.walk import Walk, is_walk, walk_of
 from reports import bundle
 from reports.data import as_json
-from reports.html import Page, page
+from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
 from reports.statement import as_yaml
 from reports.summary import as_markdown
+from reports.table import Page
 from reports.terminal import answer_of
 
 BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"

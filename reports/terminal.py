@@ -1,13 +1,24 @@
 """The walk on the terminal: a line a claim under its stage's heading, the verdict at the end.
 
-Only what is shown while it goes and at its end; files are written by `reports.recorder`.
+Only lines that stay belong here; the one that says what is waited for is `reports.live`, files are
+written by `reports.recorder`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+
 import pytest
 
-from fixtures.walk import Answer, Verdict, Walk, is_walk, walk_of
+from fixtures.stages import Stage
+from fixtures.waiting import listen
+from fixtures.walk import Answer, Claim, Verdict, Walk, is_walk, walk_of
+from reports.live import Live, takes_lines_in_place, undisturbed
 from reports.model import EXIT_WORDS, Run, run_of
 
 Markup = dict[str, bool]
@@ -19,6 +30,9 @@ WORDS: dict[Verdict, tuple[str, Markup]] = {
     "not-claimed": ("not claimed", {"cyan": True}),
     "error": ("ERROR", {"red": True, "bold": True}),
 }
+# With any of these the user says what colours there are.
+COLOURS = ("FORCE_COLOR", "PY_COLORS")
+NARROWEST_TEXT = 40
 # How pytest sorts them for the list of failures and its closing line.
 CATEGORIES: dict[Verdict, str] = {"not-claimed": "not claimed"}
 
@@ -47,6 +61,7 @@ class Terminal:
         self.walk = walk
         self.config = config
         self._heading = ""
+        self._live: Live | None = None
 
     @property
     def _out(self) -> pytest.TerminalReporter:
@@ -55,15 +70,40 @@ class Terminal:
         return found
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Begin to show what goes on; in a CI's log without colours that nobody asked for."""
+        if os.environ.get("CI") and not any(name in os.environ for name in COLOURS):
+            self.config.get_terminal_writer().hasmarkup = False
+            self._out.isatty = type(self._out.isatty)(False)
+        out, width = undisturbed(sys.stdout), self.config.get_terminal_writer().fullwidth
+        self._live = Live(out, in_place=takes_lines_in_place(out, os.environ), width=width)
+        self._live.begin()
+        self.walk.timeline.listener = self._live.step
+        listen(self._live.waiting)
+        self.config.add_cleanup(self._end_live)
+
+    def _end_live(self) -> None:
+        listen(None)
+        self.walk.timeline.listener = None
+        if self._live:
+            self._live.end()
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
         """List the claims instead of asking them, where only that is wanted."""
         self._out.showfspath = False
         if not self.config.option.list_claims:
+            self._flush()
             return None
-        for claim in self.walk.claims:
-            feature = f", needs {claim.feature}" if claim.feature else ""
-            self._out.write_line(f"{claim.id}  ({claim.level}{feature})\n    {claim.text}")
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        for line in table(self.walk.claims, width):
+            self._out.write_line(line)
         return True
+
+    def _flush(self) -> None:
+        """Have on the screen what was written, before a descriptor beside it is used."""
+        with contextlib.suppress(OSError):  # who read it is gone, which is no error of the walk
+            self.config.get_terminal_writer().flush()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
@@ -78,20 +118,33 @@ class Terminal:
         return category, "", WORDS[answer.verdict] if long else ""
 
     @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A heading before the first claim of a stage is asked, and so before its waits."""
+        found = (claim.stage for claim in self.walk.claims if claim.nodeid == nodeid)
+        stage = next(found, None)
+        if stage and self._out.verbosity <= 0:
+            self._head(stage)
+
+    def _head(self, stage: Stage) -> None:
+        if self._heading != stage.name:
+            self._heading = stage.name
+            self._out.write_line("")
+            self._out.write_line(f"{stage.number:>2} {stage.title}", bold=True)
+            self._flush()
+
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line a claim."""
         answer = answer_of(report)
         if answer is None or self._out.verbosity > 0:
             return
-        stage = answer.claim.stage
-        if self._heading != stage.name:
-            self._heading = stage.name
-            self._out.write_line("")
-            self._out.write_line(f"{stage.number:>2} {stage.title}", bold=True)
+        if self._live:
+            self._live.clear()
         word, markup = WORDS[answer.verdict]
         self._out.write(f"   {word:<11}", **markup)
         seconds = f"  {answer.seconds:.1f} s" if answer.seconds >= 0.1 else ""
         self._out.write_line(f" {answer.claim.text}{seconds}")
+        self._flush()
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, exitstatus: int) -> None:
@@ -105,6 +158,34 @@ class Terminal:
             self._out.write_line(line, **({"green": True} if good else {}))
         if self.walk.settings:
             self._out.write_line(f"report: {self.walk.settings.reports_dir / 'report.html'}")
+
+
+def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
+    """The claims as a table under their stages' titles; without a width, one line a claim."""
+    longest = max((len(claim.id) for claim in claims), default=0)
+    needs = max((len(claim.feature) for claim in claims), default=0)
+    first = f"{'CLAIM':<{longest}}  {'LEVEL':<8}  {'NEEDS':<{max(needs, 5)}}  "
+    # Where a whole sentence does not fit beside its id, it stands below it.
+    beside = width is None or width - len(first) >= NARROWEST_TEXT
+    yield first + "TEXT" if beside else first.rstrip()
+    stage = None
+    for claim in claims:
+        if claim.stage != stage:
+            stage = claim.stage
+            yield ""
+            yield f"{stage.number:>2} {stage.title}"
+        told = f"{claim.id:<{longest}}  {claim.level:<8}  {claim.feature:<{max(needs, 5)}}  "
+        if width is None:
+            yield told + claim.text
+        elif beside:
+            lines = textwrap.wrap(claim.text, width - len(first))
+            yield told + lines[0]
+            yield from (" " * len(first) + line for line in lines[1:])
+        else:
+            yield told.rstrip()
+            yield from textwrap.wrap(
+                claim.text, max(width - 4, 20), initial_indent="    ", subsequent_indent="    "
+            )
 
 
 def closing(run: Run) -> list[str]:

@@ -18,7 +18,9 @@ from fixtures.providers.kind.tools import Wanted
 from tests.providers.standins import Standins, standins
 
 NAME = "seatrial-istio1.29.6-kube1.34"
-FOUND = SimpleNamespace(kube="1.34.3", evidence="conformance", features=frozenset(), absent=())
+FOUND = SimpleNamespace(
+    kube="1.34.3", evidence="conformance", features=frozenset(), absent=(), revision=""
+)
 KUBECTL = "kubectl --kubeconfig={home}/state/{name}/kubeconfig --context=kind-{name}"
 
 

@@ -120,7 +120,7 @@ def test_auto_says_what_it_takes_and_why(walks: Walks, monkeypatch: pytest.Monke
 
 def test_claims_are_listed_without_a_cluster_or_a_report(walks: Walks) -> None:
     ended = walks.walk("--list-claims")
-    assert "cluster/a  (core)" in ended.output
+    assert "cluster/a  core  " in ended.output
     assert "PROVIDED" not in ended.output
     assert ended.code == 0
     assert not ended.folder.exists()

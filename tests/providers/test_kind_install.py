@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fixtures.providers.base import HostNotFit, ProvisioningFailed
+from fixtures.providers.kind import Kind
 from fixtures.providers.kind.installing import CHARTS, Installation
-from tests.providers.kinds import left, machine, provider
+from tests.providers.kinds import FOUND, left, machine, provider
 from tests.providers.standins import INSTALL, KUBE, Standins
 
 __all__ = ["machine"]
@@ -117,6 +119,16 @@ def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
     with pytest.raises(HostNotFit, match="cannot be read"), provider(machine, how=how).provide():
         pass
     assert not machine.calls("kind create")
+
+
+def test_a_revision_of_the_users_is_told(
+    machine: Standins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = SimpleNamespace(**{**vars(FOUND), "revision": "canary"})
+    monkeypatch.setattr(Kind, "_found", lambda *_: found)
+    how = Installation(settings=("revision=canary",))
+    with provider(machine, how=how).provide() as access:
+        assert access.revision == "canary"
 
 
 def have_helm(machine: Standins) -> None:

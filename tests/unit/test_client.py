@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fixtures import waiting
-from fixtures.claims import Unmet
+from fixtures.claims import Unmet, start_telling
 from fixtures.expectations import expected
 from fixtures.expectations.bookinfo import TITLE
 from fixtures.kube import Body, Unreachable
@@ -160,6 +160,42 @@ def test_a_good_mesh_holds(client: Client) -> None:
     client.expect_steady(samples=3)
     client.expect_upstream()
     client.expect_unrouted_logged()
+
+
+def test_requests_are_told_as_they_went(client: Client) -> None:
+    told = start_telling()
+    client.expect_whole_page()
+    client.expect_unrouted()
+    client.expect_upstream()
+    edges = {(c.source, c.target, c.outcome, c.answered, c.tls) for c in told.calls}
+    assert edges == {
+        ("client", "istio-ingressgateway", "200", True, ""),
+        ("client", "istio-ingressgateway", "404", True, ""),
+        ("client", "istio-ingressgateway", "200", True, "plain text"),
+        ("istio-ingressgateway", "productpage", "200", True, ""),
+        ("productpage", "details", "shown", True, ""),
+        ("productpage", "reviews", "shown", True, ""),
+    }
+
+
+def test_a_request_that_nobody_answers_is_told_so(client: Client, mesh: Mesh) -> None:
+    mesh.answers.clear()
+    mesh.flags = "UH no_healthy_upstream"
+    told = start_telling()
+    seen(lambda: client.expect_route("productpage"))
+    assert {(c.target, c.answered) for c in told.calls} == {("istio-ingressgateway", False)}
+
+
+def test_request_answer_and_log_line_are_the_evidence(client: Client, mesh: Mesh) -> None:
+    mesh.answers["/login"] = (200, "not a login")
+    with pytest.raises(Unmet) as caught:
+        client.expect_route("login")
+    evidence = caught.value.evidence
+    assert evidence.startswith("GET http://127.0.0.1:")
+    assert "HTTP 200\n" in evidence
+    assert "x-envoy-upstream-service-time: 1" in evidence
+    assert "not a login" in evidence
+    assert "The gateway's access log:\n[2026-01-02" in evidence
 
 
 @pytest.mark.parametrize("route", ROUTES)

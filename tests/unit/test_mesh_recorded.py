@@ -177,6 +177,20 @@ def test_available_on_an_old_pod_is_no_roll_out() -> None:
     assert "0 updated, 1 available" in str(seen(lambda: subject.expect_rolled_out("istiod")))
 
 
+def test_who_watches_a_roll_out_is_told_how_far_it_is() -> None:
+    kube, subject = plane()
+
+    def pulling(pod: Body) -> None:
+        pod["status"]["containerStatuses"][0].update(imageID="", ready=False)
+        for condition in pod["status"]["conditions"]:
+            condition["status"] = "False"
+
+    kube.change("pods", "istiod", pulling)
+    kube.change("deployments.apps", "istiod", lambda d: d["status"].update(availableReplicas=0))
+    error = seen(lambda: subject.expect_rolled_out("istiod"))
+    assert error.brief == "istiod 0/1, pulling image"
+
+
 def test_a_refused_pod_ends_the_wait_with_the_servers_words() -> None:
     kube, subject = plane()
     words = 'Internal error occurred: failed calling webhook "object.sidecar-injector.istio.io"'
@@ -205,6 +219,7 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_kubelets_words() 
     error = seen(subject.expect_running)
     assert isinstance(error, Hopeless)
     assert "ratings: ImagePullBackOff: Back-off pulling image x" in str(error)
+    assert "app container ratings (docker.io/istio/" in error.evidence
 
 
 def test_an_image_that_is_still_on_its_way_is_named() -> None:

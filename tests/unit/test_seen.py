@@ -68,4 +68,5 @@ def test_what_claims_saw_stands_side_by_side_in_the_report(walks: Walks) -> None
     source = "@so()\ndef test_{0}(cluster):\n    examined_one(1)\n    saw('image', 'x', '{0}')\n"
     walks.claims("01_cluster", source.format("b") + source.format("a"))
     seen = walks.walk().report["seen"]
-    assert seen == {"image": {"x": "a, b"}, "argument": {}, "webhook": {}}
+    assert {kind: told for kind, told in seen.items() if told} == {"image": {"x": "a, b"}}
+    assert {"argument", "webhook"} <= seen.keys()

@@ -1,0 +1,234 @@
+"""The mesh as a run saw it: who called whom, how often, over what, and with which versions.
+
+Made of what claims told of their requests, endpoints and proxies (`fixtures.claims`); what no
+claim saw is not drawn. Where things stand on the picture is decided here, their look in
+`mesh.svg.jinja2`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fixtures.claims import Call
+from reports.model import Run
+
+CLIENT = "client"
+ISTIOD = "istiod"
+PROXY_OF = "istio-proxy of "
+GAP, LINE, HEAD, SPACE, PADDING = 112, 19, 32, 26, 12
+# How wide a letter of a name and of a line is, on the safe side: no font is known here.
+NAME_LETTER, LINE_LETTER = 8.4, 6.9
+NARROWEST = 720
+_VERSIONED = re.compile(r"(?P<app>.+)-(?P<version>v\d+)")
+_TAG = re.compile(r":(?P<tag>[^:@/]+)(@|$)")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """All requests that went from one place to another.
+
+    Attributes:
+        requests: how many were seen, at least.
+        outcomes: what became of them, with how often ("200 (12)").
+        unanswered: how many of them were not answered.
+        answered: whether the last one was.
+        tls: how they went over the wire; empty where no claim saw it.
+        told_by: from what this is known.
+        versions: how many went to which version of the target.
+    """
+
+    source: str
+    target: str
+    requests: int
+    outcomes: str
+    unanswered: int
+    answered: bool
+    tls: str
+    told_by: str
+    versions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One box: a service, a gateway or the client, with a line for each thing known of it."""
+
+    name: str
+    lines: tuple[str, ...]
+    x: float = 0
+    y: float = 0
+
+    @property
+    def width(self) -> float:
+        """Its width, which its longest line takes."""
+        lines = (len(line) * LINE_LETTER for line in self.lines)
+        return round(max([len(self.name) * NAME_LETTER, *lines]) + 2 * PADDING)
+
+    @property
+    def height(self) -> float:
+        """Its height, which grows with its lines."""
+        return HEAD + LINE * len(self.lines) + (8 if self.lines else 0)
+
+    @property
+    def middle(self) -> float:
+        """Where edges meet it."""
+        return self.y + self.height / 2
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The picture: boxes and edges with their places, and the same in words."""
+
+    places: tuple[Place, ...]
+    edges: tuple[Edge, ...]
+    idle: tuple[Place, ...]
+    width: float
+    height: float
+    idle_y: float
+    words: str
+
+    def place(self, name: str) -> Place:
+        """The box of this name."""
+        return next(place for place in self.places if place.name == name)
+
+
+def mesh_of(run: Run) -> Mesh | None:
+    """The mesh of a run; None if its claims saw nothing of one."""
+    edges = edges_of([call for answer in run.answers for call in answer.calls])
+    lines = _lines(run, edges)
+    if not lines:
+        return None
+    called = {name for edge in edges for name in (edge.source, edge.target)}
+    ranks = _ranks(edges)
+    columns = [
+        [Place(name, lines[name]) for name in sorted(called) if ranks[name] == rank]
+        for rank in range(max(ranks.values(), default=-1) + 1)
+    ]
+    tallest = max(map(_height, columns), default=0)
+    places: list[Place] = []
+    x = 2.0
+    for column in columns:
+        places += _stacked(column, x, (tallest - _height(column)) / 2)
+        x += max(place.width for place in column) + GAP
+    idle_y = tallest + (SPACE * 2 if places else 2)
+    width = max(x - GAP, NARROWEST)
+    beside = [Place(name, lines[name]) for name in lines if name not in called]
+    idle, bottom = _rows(beside, idle_y, width)
+    return Mesh(
+        tuple(places), edges, idle, width + 2, bottom or tallest + 4, idle_y, _words(edges)
+    )
+
+
+def edges_of(calls: Sequence[Call]) -> tuple[Edge, ...]:
+    """The calls between each two places together, in the order in which they were first seen."""
+    between: dict[tuple[str, str], list[Call]] = {}
+    for call in calls:
+        between.setdefault((call.source, call.target), []).append(call)
+    return tuple(_edge(source, target, seen) for (source, target), seen in between.items())
+
+
+def _edge(source: str, target: str, calls: Sequence[Call]) -> Edge:
+    # One request may be told of twice, by its reply and by a log: the fuller telling counts.
+    told = Counter(call.told_by for call in calls)
+    most, requests = told.most_common(1)[0]
+    counted = [call for call in calls if call.told_by == most]
+    outcomes = Counter(call.outcome for call in counted)
+    return Edge(
+        source=source,
+        target=target,
+        requests=requests,
+        outcomes=", ".join(f"{what} ({n})" for what, n in outcomes.most_common()),
+        unanswered=sum(not call.answered for call in counted),
+        answered=calls[-1].answered,
+        tls=", ".join(sorted({call.tls for call in calls if call.tls})),
+        told_by=", ".join(told),
+        versions=Counter(call.version for call in counted if call.version),
+    )
+
+
+def _lines(run: Run, edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
+    """What is known of each place, by its name."""
+    seen = run.seen
+    found: dict[str, list[str]] = {}
+    for edge in edges:
+        for name in (edge.source, edge.target):
+            found.setdefault(name, [])
+    for name, ready in seen["endpoints"].items():
+        found.setdefault(name, []).append(f"endpoints: {ready}")
+    asked = {(e.target, version): n for e in edges for version, n in e.versions.items()}
+    for workload, proxy in sorted(proxies_of(seen).items()):
+        versioned = _VERSIONED.fullmatch(workload)
+        name, version = versioned.group("app", "version") if versioned else (workload, "")
+        known = [version, f"proxy {proxy}" if proxy else "with a proxy"]
+        times = asked.get((name, version), 0)
+        known += [f"{times} req."] if times else []
+        found.setdefault(name, []).append(" · ".join(filter(None, known)))
+    if seen["version"].get(ISTIOD) or seen["proxies"]:
+        synced = sum(state == "in sync" for state in seen["proxies"].values())
+        told = [seen["version"].get(ISTIOD, "").partition("-")[0]]
+        told += [f"{synced} workload{'s'[: synced > 1]} in sync"] if synced else []
+        found[ISTIOD] = list(filter(None, told))
+    return {name: tuple(lines) for name, lines in found.items()}
+
+
+def proxies_of(seen: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The version of the proxy of each workload that was seen with one; empty where not told."""
+    found = dict.fromkeys(seen["proxies"], "")
+    for name, image in seen["image"].items():
+        tag = _TAG.search(image)
+        if " " in name.removeprefix(PROXY_OF):  # of many workloads together
+            continue
+        if name.startswith(PROXY_OF):
+            found[name.removeprefix(PROXY_OF)] = tag["tag"] if tag else ""
+        elif name in found:  # a gateway is its proxy
+            found[name] = tag["tag"] if tag else ""
+    return found
+
+
+def _ranks(edges: Sequence[Edge]) -> dict[str, int]:
+    """The column of each place: one after the last of those that call it; loops are cut."""
+    ranks = {name: 0 for edge in edges for name in (edge.source, edge.target)}
+    for _ in ranks:
+        for edge in edges:
+            if edge.target != CLIENT:
+                wanted = min(ranks[edge.source] + 1, len(ranks) - 1)
+                ranks[edge.target] = max(ranks[edge.target], wanted)
+    used = sorted(set(ranks.values()))
+    return {name: used.index(rank) for name, rank in ranks.items()}
+
+
+def _height(column: Sequence[Place]) -> float:
+    return sum(place.height for place in column) + SPACE * max(len(column) - 1, 0)
+
+
+def _stacked(column: Sequence[Place], x: float, top: float) -> list[Place]:
+    placed = []
+    for place in column:
+        placed.append(Place(place.name, place.lines, x, top + 2))
+        top += place.height + SPACE
+    return placed
+
+
+def _rows(places: Sequence[Place], top: float, right: float) -> tuple[tuple[Place, ...], float]:
+    """Boxes side by side, in as many rows as they need; also where the last row ends."""
+    placed: list[Place] = []
+    x, below = 2.0, top
+    for place in places:
+        if x > 2 and x + place.width > right:
+            x, top = 2.0, below
+        placed.append(Place(place.name, place.lines, x, top))
+        x += place.width + SPACE
+        below = max(below, top + place.height + SPACE / 2)
+    return tuple(placed), below if placed else 0
+
+
+def _words(edges: Iterable[Edge]) -> str:
+    told = [
+        f"{edge.source} to {edge.target}: {edge.requests} request{'s'[: edge.requests > 1]}"
+        + (f", {edge.unanswered} not answered" if edge.unanswered else "")
+        + (f", {edge.tls}" if edge.tls else "")
+        for edge in edges
+    ]
+    return "; ".join(told) or "No request between workloads was seen."

@@ -1,0 +1,101 @@
+"""A headless Chromium, the distribution's own, driven by playwright; it asks no network.
+
+Only starting it and opening pages belongs here. `python -m tests.browser.chromium REPORT PNG`
+takes the picture that the README shows.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+PATIENCE_MILLISECONDS = 15_000
+README_HEIGHT = 1590
+
+
+def found() -> str:
+    """Where it is; empty where there is none."""
+    return next(filter(None, map(shutil.which, NAMES)), "")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start it with a profile that is new and empty, and end it."""
+    with sync_playwright() as playwright:
+        # playwright gives each browser that it launches a user-data-dir of its own.
+        browser = playwright.chromium.launch(executable_path=found(), args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Opened:
+    """A page that is shown, with what it asked for and complained of meanwhile."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """What a reader sees of our page."""
+        return self.page.locator("main").inner_text()
+
+    def ask(self, expression: str) -> Any:
+        """What JavaScript says of the page."""
+        return self.page.evaluate(expression)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **how: Any) -> Iterator[Opened]:
+    """Open a page; `how` is playwright's for a context: viewport, color_scheme, scripts."""
+    context = browser.new_context(**{"viewport": DESKTOP, **how})
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
+    page = context.new_page()
+    shown = Opened(page)
+    page.on("request", lambda request: shown.requests.append(request.url))
+    page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+    page.on("console", lambda m: shown.complaints.append(m.text) if m.type == "error" else None)
+    page.goto(url)
+    try:
+        yield shown
+    finally:
+        context.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Take the README's picture of a report."""
+    report, picture = map(Path, arguments)
+    size = {"width": DESKTOP["width"], "height": README_HEIGHT}
+    with (
+        chromium() as browser,
+        opened(browser, report.resolve().as_uri(), viewport=size) as shown,
+    ):
+        shown.page.screenshot(path=picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

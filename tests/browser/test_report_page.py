@@ -1,0 +1,243 @@
+"""report.html as a browser shows it: whole without scripts and styles, at any width, and alone."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import DESKTOP, PHONE, Opened, opened
+
+pytest_plugins = ["pytester"]
+
+# What Jenkins sends with the files that a build leaves.
+JENKINS = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';"
+NO_STYLES = "style-src 'none'"
+SCHEMES = ("light", "dark")
+# Of two colours, after the Web Content Accessibility Guidelines; 4.5 is enough for small text.
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = colour => {
+    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    const part = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(value => {
+      const share = value / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
+  };
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  return [...document.querySelectorAll("svg text")].map(text => {
+    const ink = light(getComputedStyle(text).fill);
+    return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+  });
+}
+"""
+OUTSIDE_ITS_PICTURE = """
+[...document.querySelectorAll("svg text")].filter(text => {
+  const [own, whole] = [text.getBBox(), text.ownerSVGElement.viewBox.baseVal];
+  return own.x < 0 || own.x + own.width > whole.width || own.y + own.height > whole.height;
+}).map(text => text.textContent)
+"""
+OUTSIDE_ITS_BOX = """
+[...document.querySelectorAll("svg rect.p-box")].flatMap(box => {
+  const right = box.getBBox().x + box.getBBox().width;
+  return [...box.parentElement.querySelectorAll("text")]
+    .filter(text => text.getBBox().x + text.getBBox().width > right)
+    .map(text => text.textContent);
+})
+"""
+
+
+@contextmanager
+def served(folder: Path, policy: str) -> Iterator[str]:
+    """The folder over HTTP, with a content security policy."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("content-security-policy", policy)
+            super().end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the tests' output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    thread = Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/report.html"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def told(report: Path) -> Any:
+    return json.loads((report.parent / "report.json").read_text())
+
+
+def whole(text: str, data: Any) -> list[str]:
+    """What of the verdict, the claims and the failures is not to be read."""
+    squeezed = " ".join(text.split())
+    wanted = [data["headline"], data["verdict"], "rehearsal: a simulated cluster answered"]
+    wanted += [claim["id"] for claim in data["claims"]]
+    wanted += [claim["text"] for claim in data["claims"]]
+    for claim in data["claims"]:
+        if claim["verdict"] == "failed":
+            wanted += [claim["hint"], *claim["look"], claim["source"]]
+    wanted += ["Expected ready", "Seen Pending", "Context kubelet v1.35.0"]
+    wanted += ["app container b: not running", "blocked by stage 2 installation"]
+    return [words for words in wanted if " ".join(words.split()) not in squeezed]
+
+
+def test_it_is_whole(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        assert whole(shown.text, told(report)) == []
+
+
+def test_it_is_whole_without_scripts(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri(), java_script_enabled=False) as shown:
+        assert whole(shown.text, told(report)) == []
+
+
+@pytest.mark.parametrize("policy", [NO_STYLES, JENKINS])
+def test_it_is_whole_under_a_policy(browser: Browser, report: Path, policy: str) -> None:
+    with served(report.parent, policy) as url, opened(browser, url) as shown:
+        assert shown.ask("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"
+        assert whole(shown.text, told(report)) == []
+        assert shown.page.locator("svg text", has_text="3 requests").first.is_visible()
+
+
+def test_it_stands_alone_and_does_not_complain(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        shown.page.wait_for_load_state("networkidle")
+        asked = [url for url in shown.requests if url.partition("?")[0] != report.as_uri()]
+        assert asked == []
+        assert shown.complaints == []
+
+
+def test_what_claims_say_is_text_and_nothing_else(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        assert "A <b>name</b> & more." in shown.text
+        assert "<script>alert(1)</script>" in shown.text
+
+
+# pytest-html's table
+
+
+def rows(shown: Opened) -> list[tuple[str, str]]:
+    """Claim and verdict of each row that is shown."""
+    ids = shown.page.locator("#results-table .col-testId").all_inner_texts()
+    verdicts = shown.page.locator("#results-table .col-result").all_inner_texts()
+    return list(zip(ids, verdicts, strict=True))
+
+
+def test_the_table_has_the_order_and_the_verdicts_of_the_walk(
+    browser: Browser, report: Path
+) -> None:
+    claims = told(report)["claims"]
+    with opened(browser, report.as_uri()) as shown:
+        assert rows(shown) == [(c["id"], c["verdict"].replace("-", " ")) for c in claims]
+
+
+def test_the_table_counts_as_we_do(browser: Browser, report: Path) -> None:
+    counts = told(report)["counts"]
+    with opened(browser, report.as_uri()) as shown:
+        filters = " ".join(shown.page.locator(".filters").inner_text().split())
+        for verdict, number in counts.items():
+            assert f"{number} {verdict.replace('-', ' ')}" in filters
+        assert "expected" not in filters.lower()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [("passed", "passed"), ("xfailed", "blocked"), ("skipped", "not claimed"), ("error", "error")],
+)
+def test_a_filter_takes_its_verdict_away(
+    browser: Browser, report: Path, outcome: str, verdict: str
+) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        before = rows(shown)
+        shown.page.locator(f'input[data-test-result="{outcome}"]').uncheck()
+        assert rows(shown) == [row for row in before if row[1] != verdict]
+        assert len(rows(shown)) < len(before)
+        assert shown.complaints == []
+
+
+def test_a_row_opens_and_shows_what_was_printed(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        shown.page.locator("#results-table .col-testId").first.click()
+        log = shown.page.locator("#results-table .log").first
+        assert log.is_visible()
+        assert "something said on the way" in log.inner_text()
+
+
+def test_a_column_sorts(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        shown.page.locator("#results-table-head th").nth(1).click()
+        ids = [name for name, _ in rows(shown)]
+        assert ids == sorted(ids)
+        assert shown.complaints == []
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", [PHONE, {"width": 768, "height": 1024}, DESKTOP])
+def test_it_is_no_wider_than_the_screen(
+    browser: Browser, report: Path, scheme: str, size: dict[str, int], tmp_path: Path
+) -> None:
+    phone = size == PHONE
+    how = {"viewport": size, "color_scheme": scheme, "is_mobile": phone}
+    with opened(browser, report.as_uri(), **how) as shown:
+        assert shown.ask("document.documentElement.scrollWidth") <= size["width"]
+        assert shown.ask("innerWidth") == size["width"]
+        picture = tmp_path / "page.png"
+        shown.page.screenshot(path=picture, full_page=True)
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_pictures_can_be_read(browser: Browser, report: Path, scheme: str, media: Any) -> None:
+    with opened(browser, report.as_uri(), color_scheme=scheme) as shown:
+        shown.page.emulate_media(media=media)
+        contrasts = shown.ask(CONTRAST)
+        assert len(contrasts) > 10
+        assert min(contrasts) >= 4.5
+
+
+def test_the_pictures_text_stays_in_its_box(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        assert shown.page.locator("svg rect.p-box").count() == 5
+        assert shown.ask(OUTSIDE_ITS_BOX) == []
+        assert shown.ask(OUTSIDE_ITS_PICTURE) == []
+
+
+def test_the_pictures_are_told_in_words(browser: Browser, report: Path) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        mesh = shown.page.get_by_role("img", name="The mesh as this run saw it")
+        words = mesh.locator("desc").text_content() or ""
+        assert "istio-ingressgateway to productpage: 3 requests, mutual TLS" in words
+        assert "productpage to reviews: 1 request, 1 not answered" in words
+        line = shown.page.get_by_role("img", name="What the run did when")
+        assert "The run took" in (line.locator("desc").text_content() or "")
+
+
+def test_on_paper_all_evidence_is_open_and_the_table_is_not_there(
+    browser: Browser, report: Path
+) -> None:
+    with opened(browser, report.as_uri()) as shown:
+        folded = shown.page.get_by_text("log line 59")
+        assert not folded.first.is_visible()
+        shown.page.emulate_media(media="print")
+        assert folded.first.is_visible()
+        assert not shown.page.locator("#results-table").is_visible()
+        assert shown.page.pdf().startswith(b"%PDF")

@@ -1,0 +1,225 @@
+"""The pictures of a run: what they are made of, and that nothing is drawn that no claim saw."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from fixtures.claims import Call, Seen
+from fixtures.kube import Reply
+from fixtures.mesh.access_log import AccessLogLine
+from fixtures.mesh.page import Page
+from fixtures.timeline import Step
+from fixtures.waiting import Wait
+from fixtures.walk import Answer
+from reports.html import facts, page
+from reports.model import Run, StageRun
+from reports.pictures.mesh import Mesh, edges_of, mesh_of
+from reports.pictures.timeline import in_words, timeline_of
+from tests.unit.runs import claim, good, run
+
+ASKED = Call("client", "istio-ingressgateway", "200", True, "replies", tls="plain text")
+LED = Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutual TLS")
+SHOWN = Call("productpage", "reviews", "shown", True, "page", version="v2")
+
+
+def saw(*calls: Call, seen: tuple[Seen, ...] = ()) -> Run:
+    """A run with one claim that saw this."""
+    whole = good("conformance")
+    answer = Answer(claim("gateway", "a", "A."), "passed", examined=1, calls=calls, seen=seen)
+    return replace(whole, stages=(replace(whole.stages[0], answers=(answer,)),))
+
+
+def drawn(of: Run) -> Mesh:
+    mesh = mesh_of(of)
+    assert mesh
+    return mesh
+
+
+def test_calls_between_the_same_two_are_one_edge() -> None:
+    (edge,) = edges_of([SHOWN, replace(SHOWN, version="v1"), SHOWN])
+    assert (edge.requests, edge.outcomes, edge.unanswered) == (3, "shown (3)", 0)
+    assert edge.versions == {"v1": 1, "v2": 2}
+    assert edge.tls == ""
+
+
+def test_a_request_told_of_twice_is_counted_once() -> None:
+    logged = replace(ASKED, told_by="log")
+    (edge,) = edges_of([replace(ASKED, tls=""), replace(ASKED, tls=""), logged])
+    assert (edge.requests, edge.tls, edge.told_by) == (2, "plain text", "replies, log")
+
+
+def test_an_edge_is_broken_if_its_last_request_was_not_answered() -> None:
+    down = replace(ASKED, outcome="503", answered=False)
+    assert [e.answered for e in edges_of([ASKED, down])] == [False]
+    assert [e.answered for e in edges_of([down, ASKED])] == [True]
+    assert "1 not answered" in drawn(saw(ASKED, down)).words
+
+
+def test_who_is_called_stands_right_of_its_caller() -> None:
+    mesh = drawn(saw(ASKED, LED, SHOWN))
+    places = sorted(mesh.places, key=lambda place: place.x)
+    names = ["client", "istio-ingressgateway", "productpage", "reviews"]
+    assert [place.name for place in places] == names
+    for left, right in pairwise(places):
+        assert left.x + left.width < right.x
+
+
+def test_a_loop_of_calls_is_drawn_all_the_same() -> None:
+    back = replace(SHOWN, source="reviews", target="productpage")
+    assert len(drawn(saw(ASKED, LED, SHOWN, back)).edges) == 4
+
+
+def test_boxes_of_a_column_do_not_touch() -> None:
+    details = replace(SHOWN, target="details")
+    mesh = drawn(saw(ASKED, LED, SHOWN, details))
+    upper, lower = sorted((mesh.place("details"), mesh.place("reviews")), key=lambda p: p.y)
+    assert upper.y + upper.height < lower.y
+
+
+def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
+    seen = (
+        Seen("image", "istio-proxy of ratings-v1", "docker.io/istio/proxyv2:1.31.0@sha256:1a"),
+        Seen("endpoints", "ratings", "1 ready"),
+        Seen("proxies", "ratings-v1", "in sync"),
+        Seen("version", "istiod", "1.31.0-abc-Clean"),
+    )
+    mesh = drawn(saw(ASKED, seen=seen))
+    told = {place.name: place.lines for place in mesh.idle}
+    assert told == {
+        "ratings": ("endpoints: 1 ready", "v1 · proxy 1.31.0"),
+        "istiod": ("1.31.0", "1 workload in sync"),
+    }
+    assert "ratings" not in mesh.words
+
+
+def test_without_anything_seen_there_is_no_mesh() -> None:
+    assert mesh_of(saw()) is None
+    assert "<h2>The mesh as it was seen</h2>" not in page(saw())
+
+
+def test_transport_is_drawn_only_where_a_claim_saw_it() -> None:
+    assert "No claim saw whether" in page(saw(ASKED, SHOWN))
+    locked = page(saw(ASKED, LED))
+    assert "No claim saw whether" not in locked
+    assert 'class="p-lock"' in locked
+
+
+# From what calls are read
+
+LINE = (
+    '[2026-11-23T14:47:38.152Z] "GET /productpage?u=1 HTTP/1.1" 200 - via_upstream - "-" 0 15072 '
+    '37 37 "10.244.0.1" "curl/7.88.1" "833cacf8" "172.18.0.2:32302" "10.244.0.34:9080" {upstream} '
+    "127.0.0.6:35080 10.244.0.34:9080 10.244.0.1:0 {name} default"
+)
+MTLS = "outbound_.9080_._.productpage.bookinfons.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("name", "tls"), [(MTLS, "mutual TLS"), ("shop.example", "TLS"), ("-", "plain text")]
+)
+def test_the_access_log_tells_how_a_request_came(name: str, tls: str) -> None:
+    assert AccessLogLine.parse(LINE.format(upstream="inbound|9080||", name=name)).tls == tls
+
+
+def test_the_access_log_tells_where_a_request_was_sent() -> None:
+    host = "outbound|9080||productpage.bookinfons.svc.cluster.local"
+    call = AccessLogLine.parse(LINE.format(upstream=host, name="-")).call_on("gateway")
+    assert call == Call("gateway", "productpage", "200", True, "the access log")
+    for upstream in ("inbound|9080||", "-", "BlackHoleCluster"):
+        line = AccessLogLine.parse(LINE.format(upstream=upstream, name="-"))
+        assert line.call_on("gateway") is None
+
+
+TITLE = "<title>Simple Bookstore App</title>"
+SERVED = "<dt>Reviews served by:</dt>\n<u>reviews-v3-f5c9b68cb-6l5ww</u>"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            f"{TITLE}{SERVED} glyphicon-star",
+            [("details", True), ("reviews", True), ("ratings", True)],
+        ),
+        (f"{TITLE}{SERVED}", [("details", True), ("reviews", True)]),
+        (
+            f"{TITLE}Ratings service is currently unavailable",
+            [("details", True), ("reviews", True), ("ratings", False)],
+        ),
+        (f"{TITLE}Error fetching product reviews!", [("details", True), ("reviews", False)]),
+        ("no healthy upstream", []),
+    ],
+)
+def test_the_product_page_tells_who_answered(body: str, told: list[tuple[str, bool]]) -> None:
+    calls = list(Page("", Reply(200, {}, body), ()).calls())
+    assert [(call.target, call.answered) for call in calls] == told
+    versions = {call.version for call in calls if call.target == "reviews"}
+    assert not calls or versions == ({"v3"} if SERVED in body else {""})
+
+
+# The time line
+
+
+def test_the_time_line_has_steps_claims_and_waits() -> None:
+    answer = Answer(claim("cluster", "a", "A."), "failed", 2.0, began=103.0)
+    of = replace(
+        run(),
+        seconds=60.0,
+        stages=(StageRun(run().stages[0].stage, (answer,), None, None),),
+        steps=(
+            Step("cluster", 100, 30),
+            Step("aside", 100, 5),
+            Step("Istio", 130, 10, ("cluster",)),
+        ),
+        waits=(Wait("pods become ready", 140, 15, 60, met=False),),
+    )
+    line = timeline_of(of)
+    assert line
+    steps, claims, waits = line.groups
+    assert [(row.label, row.critical) for row in steps.rows] == [
+        ("cluster", True),
+        ("aside", False),
+        ("Istio", True),
+    ]
+    assert claims.rows[0].bars[0].mark == "failed"
+    assert (waits.rows[0].share, waits.rows[0].note) == (0.25, "15 s of 60 s, not met")
+    told = "The run took 1 min 0 s, 40 s of it on its critical path"
+    assert line.words == f"{told}; the longest there: cluster (30 s), Istio (10 s)."
+    assert line.x(0) < line.x(30) < line.x(60) == line.x(600)
+    assert len(line.ticks) <= 9
+
+
+def test_a_run_that_did_nothing_has_no_time_line() -> None:
+    assert timeline_of(replace(run(), stages=(), steps=(), waits=())) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.021, "21 ms"), (1.04, "1.0 s"), (14.2, "14 s"), (116, "1 min 56 s")]
+)
+def test_lengths_are_told_as_people_do(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+# The subject
+
+
+def test_the_subject_is_told_by_what_the_cluster_says() -> None:
+    seen = (
+        Seen("version", "istiod", "1.31.0-abc-Clean"),
+        Seen("version", "sidecars", "1.30.3"),
+        Seen("version", "istioctl", "1.31.0"),
+        Seen("node", "worker", "kubelet v1.35.0, containerd://2.1.1, linux/arm64"),
+    )
+    told = {fact.name: fact.value for fact in facts(saw(seen=seen))}
+    assert told["Istio control plane"] == "1.31.0"
+    assert told["Istio data plane"] == "1.30.3"
+    assert told["istioctl"] == "1.31.0"
+    assert told["Node worker"] == "kubelet v1.35.0, containerd://2.1.1, linux/arm64"
+
+
+def test_what_no_claim_saw_of_the_subject_is_called_unknown() -> None:
+    told = {fact.name: (fact.value, fact.small) for fact in facts(saw())}
+    assert told["Istio control plane"] == ("1.31.0", "as asked for, not read from the cluster")
+    assert told["Istio data plane"][0] == "not known"
+    assert told["istioctl"][0] == "not known"
