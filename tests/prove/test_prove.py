@@ -82,6 +82,7 @@ def test_faults_are_noticed_and_mended(there: Standin, tmp_path: Path) -> None:
     assert [line.split(" | ")[0] for line in rows.splitlines() if line.endswith("| yes |")] == [
         f"| {name}" for name in names
     ]
+    assert "test_05_webhooks.py" not in done.stdout.partition("prove:")[0], "one line a claim"
     report = json.loads((folder / "report.json").read_text())
     assert {claim["verdict"] for claim in report["claims"]} == {"passed"}
 
