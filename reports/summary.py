@@ -41,6 +41,7 @@ def as_markdown(run: Run) -> str:
         lines += ["", "## The walk", "", "| stage | claims | verdicts |", "|---|---|---|"]
         lines += [_row(stage) for stage in run.stages]
     lines += _by_cause(run, "not-claimed", "Not claimed")
+    lines += _notes(run)
     return within("\n".join(lines) + "\n")
 
 
@@ -81,6 +82,14 @@ def _by_cause(run: Run, verdict: Verdict, title: str) -> list[str]:
         return []
     told = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]
     return ["", f"## {title}", "", *told, *_more(len(found))]
+
+
+def _notes(run: Run) -> list[str]:
+    """What a reader ought to know of the run: what was chosen, warned of, kept."""
+    if not run.notes:
+        return []
+    told = [f"- {escape(note)}" for note in run.notes[:MOST]]
+    return ["", "## Notes", "", *told, *_more(len(run.notes))]
 
 
 def _more(found: int) -> list[str]:
