@@ -23,7 +23,8 @@ from typing import get_args
 import pytest
 import requests
 
-from fixtures.claims import Feature
+from fixtures.claims import Feature, expect
+from fixtures.deadlines import ROLLED_OUT
 from fixtures.expectations.versions import PAIRS
 from fixtures.kube import Body, Kube, Unreachable
 from fixtures.plugins import kind_options
@@ -33,6 +34,7 @@ from fixtures.providers.engines import Engine, find_engine
 from fixtures.providers.existing import Existing
 from fixtures.providers.kind.places import of_user
 from fixtures.providers.rehearsal import Rehearsal
+from fixtures.waiting import eventually
 from fixtures.walk import Settings
 from tests.embedded.conftest import VERSIONS, started
 
@@ -178,7 +180,15 @@ def must_be_as_said(kube: Kube, access: Access) -> None:
     ports = services["istio-ingressgateway"]["spec"]["ports"]
     status = next(port["nodePort"] for port in ports if port["port"] == STATUS_PORT)
     url = f"http://{node}:{status}{STATUS_PATH}"
-    assert requests.get(url, timeout=SECONDS).status_code == 200
+    eventually(lambda: must_be_ready(url), within=ROLLED_OUT)  # the installer may not have waited
+
+
+def must_be_ready(url: str) -> None:
+    try:
+        seen = str(requests.get(url, timeout=SECONDS).status_code)
+    except requests.RequestException as e:
+        seen = type(e).__name__
+    expect(f"GET {url}", expected="200", seen=seen)
 
 
 def address_of(node: Body) -> str:
