@@ -35,3 +35,13 @@ def test_a_step_that_failed_is_noted_all_the_same() -> None:
 
     (step,) = timeline.steps
     assert (step.name, step.after, step.well) == ("install", ("cluster",), False)
+
+
+def test_a_step_that_two_threads_came_to_is_noted_once() -> None:
+    timeline = Timeline()
+    timeline.add(Step("sample", 0, 2, well=False))
+
+    with timeline.step("sample"):
+        pass
+
+    assert timeline.steps == [Step("sample", 0, 2, well=False)]
