@@ -127,7 +127,29 @@ def test_the_access_log_says_that_no_route_matched(client: Client) -> None:
 
 
 @claim(
-    "The sample's Gateway of the Gateway API is programmed by istiod, with one route attached.",
+    "istiod made the Gateway of the Gateway API a Deployment: the mesh's proxy as a router.",
+    source=CONTROLLER,
+    hint="It goes with its Gateway; why its pods are not ready is in their events and logs.",
+    level="extended",
+    feature="gateway-api",
+)
+def test_istiod_made_the_gateway_a_deployment(api_gateway: ApiGateway) -> None:
+    api_gateway.expect_deployment()
+
+
+@claim(
+    "istiod made it a Service, too, which leads to that Deployment's ready pods.",
+    source=CONTROLLER,
+    hint="Port 15021 is the proxy's health, the others are the Gateway's listeners.",
+    level="extended",
+    feature="gateway-api",
+)
+def test_istiod_made_the_gateway_a_service(api_gateway: ApiGateway) -> None:
+    api_gateway.expect_service()
+
+
+@claim(
+    "istiod says of that Gateway that it is programmed, with one route attached.",
     source=f"{API_SAMPLE}; Gateway API: conditions of a Gateway, listeners' attachedRoutes",
     hint="The condition's message says what is missing; nothing said: is the class istiod's?",
     level="extended",
@@ -146,28 +168,6 @@ def test_the_api_gateway_is_programmed(api_gateway: ApiGateway) -> None:
 )
 def test_the_http_route_is_accepted(api_gateway: ApiGateway) -> None:
     api_gateway.expect_route_accepted()
-
-
-@claim(
-    "istiod made that Gateway a Deployment: the mesh's own proxy, as a router, rolled out.",
-    source=CONTROLLER,
-    hint="It goes with its Gateway; why its pods are not ready is in their events and logs.",
-    level="extended",
-    feature="gateway-api",
-)
-def test_istiod_made_the_gateway_a_deployment(api_gateway: ApiGateway) -> None:
-    api_gateway.expect_deployment()
-
-
-@claim(
-    "istiod made that Gateway a Service, which leads to the Deployment's ready pods.",
-    source=CONTROLLER,
-    hint="Port 15021 is the proxy's health, the others are the Gateway's listeners.",
-    level="extended",
-    feature="gateway-api",
-)
-def test_istiod_made_the_gateway_a_service(api_gateway: ApiGateway) -> None:
-    api_gateway.expect_service()
 
 
 @claim(
