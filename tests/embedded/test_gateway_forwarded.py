@@ -47,7 +47,7 @@ def test_a_failure_is_explained_without_the_node(
 ) -> None:
     monkeypatch.setattr(Gateway, "pods", lambda _: ())
     base = forwarded.gateway.base()
-    with pytest.raises(Unmet, match="no pod of the ingress gateway is ready"):
+    with pytest.raises(Unmet, match="no pod of gateway istio-ingressgateway is ready"):
         forwarded._fetch(base, "/productpage", "x")
     names = [hop.name for hop in forwarded._way().hops()]
     assert names[0] == "Service -> pod of the gateway"

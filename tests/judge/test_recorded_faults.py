@@ -270,7 +270,7 @@ def test_an_ingress_gateway_without_pods_is_noticed() -> None:
     fault.kube.change(SLICES, "istio-ingressgateway", lambda s: s.update(endpoints=None))
     assert "expected at least one, saw none living" in seen(fault.gateway().expect_router)
     assert "istio-ingressgateway: expected at least one" in seen(fault.mesh().expect_endpoints)
-    assert "no pod of the ingress gateway" in seen(fault.client().expect_whole_page)
+    assert "no pod of gateway istio-ingressgateway" in seen(fault.client().expect_whole_page)
 
 
 def test_a_deleted_gateway_object_is_noticed_by_reading_and_by_asking() -> None:
