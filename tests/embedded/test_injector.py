@@ -234,6 +234,21 @@ def test_probes_go_through_the_agent() -> None:
     }
 
 
+@pytest.mark.parametrize(("version", "asks"), [("1.24.6", False), ("1.25.0", True)])
+def test_the_agent_runs_the_applications_handlers_since_1_25(
+    version: str,
+    asks: bool,  # noqa: FBT001 - a row's input
+) -> None:
+    pod = _pod()
+    handlers = {"preStop": {"httpGet": {"port": 91}}, "postStart": {"exec": {"command": ["true"]}}}
+    pod["spec"]["containers"][0]["lifecycle"] = handlers
+    injected = _injected(pod, version)
+    left = {"httpGet": {"path": "/app-lifecycle/web/prestopz", "port": 15020}}
+    assert _named(injected, "web")["lifecycle"] == handlers | ({"preStop": left} if asks else {})
+    probers = json.loads(_env(injected).get("ISTIO_KUBE_APP_PROBERS", "{}"))
+    assert probers == ({"/app-lifecycle/web/prestopz": handlers["preStop"]} if asks else {})
+
+
 def test_the_applications_metrics_are_merged() -> None:
     own = {"prometheus.io/scrape": "true", "prometheus.io/port": "9080"}
     injected = _injected(_pod(annotations=own))
