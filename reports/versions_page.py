@@ -120,6 +120,11 @@ TOPICS = (
     Topic("What sidecar.istio.io/inject takes for a yes", wishes.SPELLINGS, _spelling),
     Topic("Arguments beside istio-init's flags", redirection.OTHERS),
     Topic(
+        "Flags of istio-init that a pod may bring",
+        redirection.WISHES,
+        lambda wish: f"{wish.flag} by {wish.annotation}",
+    ),
+    Topic(
         "Annotation istio.io/rev on pods",
         injection.REVISIONS,
         lambda told: "the revision" if told else "none",
