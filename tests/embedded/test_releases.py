@@ -100,6 +100,24 @@ def test_an_operators_state_is_a_column_while_there_is_its_kind() -> None:
     }
 
 
+@pytest.mark.parametrize(("version", "marked"), [("1.18.7", False), ("1.19.0", True)])
+def test_what_the_default_tag_brings_is_istioctls_own_since_1_19(
+    version: str,
+    marked: bool,  # noqa: FBT001 - a row's input
+) -> None:
+    of = installation(version)
+    made = _named(of, "Mutating") | _named(of, "Validating")
+    managed = {
+        name: "operator.istio.io/managed" in o["metadata"]["labels"] for name, o in made.items()
+    }
+    assert managed == {
+        "istio-sidecar-injector": True,
+        "istio-validator-istio-system": True,
+        "istio-revision-tag-default": marked,
+        "istiod-default-validator": marked,
+    }
+
+
 def test_the_filters_of_statistics_are_named_after_their_revision() -> None:
     filters = _named(installation("1.17.8", settings=["revision=canary"]), "EnvoyFilter")
     assert len(filters) == 10
