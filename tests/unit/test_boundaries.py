@@ -16,6 +16,7 @@ from fixtures.expectations import (
     bookinfo,
     expected,
     gateway,
+    gateway_api,
     images,
     injection,
     installation,
@@ -200,7 +201,7 @@ CHANGES: dict[str, tuple[Callable[[str], Any], list[tuple[str, Any]]]] = {
     ),
     "the Gateway's port": (_one(gateway.PORTS), [("1.18.7", 80), ("1.19.0", 8080)]),
     "the Gateway API's variant": (
-        _all(gateway.API_VARIANTS),
+        _all(gateway_api.VARIANTS),
         [
             ("1.15.7", []),
             ("1.16.0", ["gateway.networking.k8s.io/v1beta1"]),
