@@ -113,8 +113,18 @@ TOPICS = (
             word, "all but false make it native"
         ),
     ),
+    Topic(
+        "A pod's annotation prometheus.io/port",
+        webhooks.METRICS_DENIALS,
+        lambda words: "refused where nothing can be merged from it" if words else "taken as it is",
+    ),
     Topic("What sidecar.istio.io/inject takes for a yes", wishes.SPELLINGS, _spelling),
     Topic("Arguments beside istio-init's flags", redirection.OTHERS),
+    Topic(
+        "Flags of istio-init that a pod may bring",
+        redirection.WISHES,
+        lambda wish: f"{wish.flag} by {wish.annotation}",
+    ),
     Topic(
         "Annotation istio.io/rev on pods",
         injection.REVISIONS,

@@ -124,6 +124,16 @@ def test_a_bad_wish_is_refused(admission: Admission) -> None:
 
 
 @claim(
+    "A pod whose metrics would be merged from no port, or from one of Istio's own, is refused.",
+    source="applyPrometheusMerge in pkg/kube/inject/webhook.go, since 1.31",
+    hint="Accepted: Prometheus would read the proxy's own metrics twice, or nothing.",
+    feature="writes",
+)
+def test_a_bad_metrics_port_is_refused(admission: Admission) -> None:
+    admission.expect_bad_metrics_ports_refused()
+
+
+@claim(
     "Both validator configurations are registered: the revision's and the default's.",
     source=VALIDATION,
     hint="Does istiod-default-validator exist? It goes with the default tag.",

@@ -87,6 +87,7 @@ def test_how_a_pod_may_say_its_wish_depends_on_the_release(
     [
         ("1.20.8", False, "true", "containers"),  # the annotation came with 1.24
         ("1.24.6", False, "true", "initContainers"),
+        ("1.26.8", True, "maybe", "containers"),  # only `true` was a yes
         ("1.27.9", True, "false", "containers"),
         ("1.27.9", True, "maybe", "initContainers"),
     ],
@@ -177,6 +178,35 @@ def test_a_held_application_comes_after_its_proxy() -> None:
     }
 
 
+def test_the_first_native_sidecars_were_waited_for_where_that_was_asked() -> None:
+    pod = _pod(annotations={"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"})
+    told = [
+        list(_named(_injected(pod, version), "istio-proxy").get("lifecycle", {}))
+        for version in ("1.20.8", "1.21.0")
+    ]
+    assert told == [["postStart"], ["preStop"]]
+
+
+@pytest.mark.parametrize(
+    ("version", "native", "asked"),
+    [
+        ("1.18.7", False, {"readinessProbe": 2}),
+        ("1.19.10", False, {"readinessProbe": 2}),
+        ("1.19.10", True, {"startupProbe": 2}),
+        ("1.20.0", False, {"readinessProbe": 15, "startupProbe": 1}),
+        ("1.20.0", True, {"readinessProbe": 15, "startupProbe": 1}),
+    ],
+)
+def test_a_sidecar_is_asked_what_its_release_asks(
+    version: str,
+    native: bool,  # noqa: FBT001 - a row's input
+    asked: dict[str, int],
+) -> None:
+    proxy = _named(_injected(_pod(), version, native=native), "istio-proxy")
+    probes = {name: probe["periodSeconds"] for name, probe in proxy.items() if "Probe" in name}
+    assert probes == asked
+
+
 def test_interception_can_be_left_to_nobody() -> None:
     none = {"sidecar.istio.io/interceptionMode": "NONE"}
     assert _names(_injected(_pod(annotations=none))) == (["istio-proxy"], ["web"])
@@ -204,6 +234,21 @@ def test_probes_go_through_the_agent() -> None:
     }
 
 
+@pytest.mark.parametrize(("version", "asks"), [("1.24.6", False), ("1.25.0", True)])
+def test_the_agent_runs_the_applications_handlers_since_1_25(
+    version: str,
+    asks: bool,  # noqa: FBT001 - a row's input
+) -> None:
+    pod = _pod()
+    handlers = {"preStop": {"httpGet": {"port": 91}}, "postStart": {"exec": {"command": ["true"]}}}
+    pod["spec"]["containers"][0]["lifecycle"] = handlers
+    injected = _injected(pod, version)
+    left = {"httpGet": {"path": "/app-lifecycle/web/prestopz", "port": 15020}}
+    assert _named(injected, "web")["lifecycle"] == handlers | ({"preStop": left} if asks else {})
+    probers = json.loads(_env(injected).get("ISTIO_KUBE_APP_PROBERS", "{}"))
+    assert probers == ({"/app-lifecycle/web/prestopz": handlers["preStop"]} if asks else {})
+
+
 def test_the_applications_metrics_are_merged() -> None:
     own = {"prometheus.io/scrape": "true", "prometheus.io/port": "9080"}
     injected = _injected(_pod(annotations=own))
@@ -215,12 +260,40 @@ def test_the_applications_metrics_are_merged() -> None:
     }
 
 
-@pytest.mark.parametrize("port", ["15090", "http", "70000"])
-def test_a_metrics_port_that_cannot_be_scraped_is_refused_from_1_31_on(port: str) -> None:
+@pytest.mark.parametrize(
+    ("port", "told"),
+    [
+        *((str(port), f"port {port} is reserved for Istio") for port in (15000, 15001, 15004)),
+        *((str(port), f"port {port} is reserved for Istio") for port in (15006, 15008, 15021)),
+        *((str(port), f"port {port} is reserved for Istio") for port in (15053, 15090)),
+        ("015090", "port 015090 is reserved for Istio"),
+        ("015020", "port 015020 conflicts with agent port"),
+        *((port, f'invalid port "{port}"') for port in ("http", "0", "-1", "65536", " 80")),
+    ],
+)
+def test_a_metrics_port_that_cannot_be_scraped_is_refused_from_1_31_on(
+    port: str, told: str
+) -> None:
     pod = _pod(annotations={"prometheus.io/port": port})
     _injected(pod, "1.30.3")
-    with pytest.raises(Refused, match=r"prometheus\.io/port"):
+    with pytest.raises(Refused) as refused:
         _injected(pod, "1.31.0")
+    assert f"invalid prometheus scrape configuration: {told}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"prometheus.io/port": "9080"},
+        {"prometheus.io/port": "65535"},
+        {"prometheus.io/port": ""},
+        {"prometheus.io/port": "15020"},  # taken as injected already
+        {"prometheus.io/port": "15090", "prometheus.io/scrape": "false"},
+        {"prometheus.io/port": "15090", "prometheus.istio.io/merge-metrics": "false"},
+    ],
+)
+def test_other_metrics_ports_are_taken(annotations: Body) -> None:
+    assert "istio-proxy" in _names(_injected(_pod(annotations=annotations), "1.31.0"))[0]
 
 
 @pytest.mark.parametrize(

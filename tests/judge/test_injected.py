@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.expectations import Expected, expected, redirection, wishes
 from fixtures.expectations.injection import (
+    DEFAULTS,
     INIT,
     PROXY,
     SCRAPED,
@@ -22,6 +23,7 @@ from fixtures.expectations.injection import (
     resources,
 )
 from fixtures.expectations.options import MeshOptions
+from fixtures.expectations.rows import one_for
 from fixtures.kube import Body
 from fixtures.mesh.init_rules import InitRules
 from fixtures.mesh.options import resources_of
@@ -80,7 +82,7 @@ def options(version: str, name: str) -> MeshOptions:
             "limits": {"cpu": "2000m", "memory": "1024Mi"},
         }
     )
-    asks = name.startswith("native-sidecar") and version.startswith("1.20")
+    asks = name == "native-sidecar.yaml.injected" and not one_for(DEFAULTS, version).kubelet
     return MeshOptions(
         native="true" if asks else "",
         cni=".cni." in name,

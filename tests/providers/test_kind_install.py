@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from fixtures.providers.base import HostNotFit, ProvisioningFailed
 from fixtures.providers.kind import Kind
-from fixtures.providers.kind.installing import CHARTS, Installation
+from fixtures.providers.kind.installing import CHARTS, Installation, install
 from tests.providers.kinds import FOUND, left, machine, provider
 from tests.providers.standins import INSTALL, KUBE, Standins
 
@@ -154,6 +155,25 @@ def test_helm_installs_the_four_charts_in_their_order(machine: Standins) -> None
     assert ["--wait" in call for call in calls] == [True, True, False, False]
     waited = [call.split("deployment/")[1].split()[0] for call in machine.calls("kubectl -")[1:3]]
     assert waited == ["istio-ingressgateway", "istio-egressgateway"]
+
+
+@pytest.mark.parametrize(("istio", "told"), [("1.20.8", False), ("1.21.0", True)])
+def test_helm_is_told_a_profile_where_the_charts_know_one(
+    istio: str,
+    told: bool,  # noqa: FBT001 - a row's input
+) -> None:
+    typed: list[str] = []
+
+    def run(_: str, command: list[Any], **__: float) -> SimpleNamespace:
+        typed.append(" ".join(map(str, command)))
+        return SimpleNamespace(code=0)
+
+    runner: Any = SimpleNamespace(run=run)
+    tools: Any = SimpleNamespace(istio_version=istio, istio=Path("istio"), kubectl="kubectl")
+    mine: Any = SimpleNamespace(kubeconfig="here", context="kind", kubectl=lambda tool: [tool])
+    install(Installation(by="helm"), runner, tools, mine)
+    charts = [line for line in typed if line.startswith("helm")]
+    assert ["profile=demo" in line for line in charts] == [told] * len(CHARTS)
 
 
 def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: Standins) -> None:

@@ -12,8 +12,9 @@ import jsonpatch
 import pytest
 
 from fixtures import waiting
-from fixtures.claims import Unmet, start_telling
+from fixtures.claims import NotClaimed, Unmet, start_telling
 from fixtures.expectations import expected
+from fixtures.expectations.options import MeshOptions
 from fixtures.expectations.webhooks import ASKED
 from fixtures.kube import Body, Refused
 from fixtures.mesh.admission import Admission
@@ -200,3 +201,65 @@ def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
 
     server.injected = injected  # type: ignore[method-assign]  # this server minds another thing
     assert "saw refused with: exceeded quota: pods" in seen(admission.expect_bad_wish_refused)
+
+
+# The port from which the proxy is to merge an application's metrics
+
+RESERVED = "invalid prometheus scrape configuration: port 15090 is reserved for Istio"
+NO_PORT = 'invalid prometheus scrape configuration: invalid port "http"'
+
+
+def minding(server: Server, answers: dict[str, str]) -> None:
+    """Have the injector refuse pods by the port that they name."""
+    plain = server.injected
+
+    def injected(body: Body, namespace: str) -> Body:
+        port = body["metadata"]["annotations"].get("prometheus.io/port", "")
+        if words := answers.get(port):
+            raise Refused(400, message=f"denied the request: failed to process pod: {words}")
+        return plain(body, namespace)
+
+    server.injected = injected  # type: ignore[method-assign]  # this server minds another thing
+
+
+def test_an_injector_that_minds_the_port_of_metrics_holds(
+    admission: Admission, server: Server
+) -> None:
+    minding(server, {"http": NO_PORT, "15090": RESERVED})
+    telling = start_telling()
+    admission.expect_bad_metrics_ports_refused()
+    assert len(telling.notes) == 2
+    assert telling.examined == 2
+
+
+@pytest.mark.parametrize(("refused", "taken"), [("http", "15090"), ("15090", "http")])
+def test_a_bad_port_of_metrics_that_is_taken_is_noticed(
+    admission: Admission, server: Server, refused: str, taken: str
+) -> None:
+    minding(server, {refused: "invalid prometheus scrape configuration"})
+    message = seen(admission.expect_bad_metrics_ports_refused)
+    assert f"pod with prometheus.io/port: {taken} in namespace shop" in message
+    assert "saw accepted" in message
+
+
+def test_a_bad_port_of_metrics_that_is_refused_for_another_reason_is_noticed(
+    admission: Admission, server: Server
+) -> None:
+    minding(server, {"http": "exceeded quota", "15090": RESERVED})
+    assert "exceeded quota" in seen(admission.expect_bad_metrics_ports_refused)
+
+
+@pytest.mark.parametrize(
+    ("istio", "options", "reason"),
+    [
+        ("1.30.3", MeshOptions(), "Istio 1.30.3 takes any port"),
+        ("1.31.0", MeshOptions(merges_metrics=False), "enablePrometheusMerge is off"),
+    ],
+)
+def test_the_port_of_metrics_is_not_claimed_where_nobody_looks(
+    server: Server, istio: str, options: MeshOptions, reason: str
+) -> None:
+    kube: Any = server
+    rows = expected(istio, "v1.35.0", ["v1.35.0"]).set_to(options)
+    with pytest.raises(NotClaimed, match=reason):
+        Admission(kube, rows, "shop").expect_bad_metrics_ports_refused()

@@ -132,6 +132,22 @@ def test_a_pods_wishes_count_before_the_meshs_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "flags"),
+    [("1.14.6", {}), ("1.15.0", {"-c": "eth1"}), ("1.25.0", {"-c": "eth1", "-k": "net1"})],
+)
+def test_a_pod_brings_the_flags_that_its_release_knows(
+    version: str, flags: dict[str, str]
+) -> None:
+    own = {
+        "traffic.sidecar.istio.io/excludeInterfaces": "eth1",
+        "istio.io/reroute-virtual-interfaces": "net1",
+    }
+    rows = expected(version, "1.30", ["1.30"])
+    found = {name: flag.value for name, flag in rows.flags(own).items()}
+    assert {name: found[name] for name in found.keys() - rows.flags().keys()} == flags
+
+
+@pytest.mark.parametrize(
     ("quantity", "kept"),
     [
         ("2000m", "2"),

@@ -19,6 +19,7 @@ from fixtures.expectations import (
     installation,
     istioctl,
     telemetry,
+    webhooks,
     wishes,
 )
 from fixtures.expectations.rows import Row, one_for, version
@@ -44,6 +45,7 @@ ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
     telemetry.DEFAULT_TRACING,
     telemetry.LOG_FORMATS,
     telemetry.TRACING_PROVIDERS,
+    webhooks.METRICS_DENIALS,
     wishes.SPELLINGS,
 )
 EVERY_MINOR = [f"1.{minor}.0" for minor in range(13, 32)]
