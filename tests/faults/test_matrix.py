@@ -90,6 +90,18 @@ def test_a_pose_has_cni_where_its_settings_say_so(settings: list[str], *, has: b
     assert has_cni(settings) is has
 
 
+def test_what_is_only_blocked_was_not_asked() -> None:
+    assert "restart/again" not in judged().asked
+    assert "gateway/other" in judged().asked
+
+
+def test_with_cni_more_may_be_due() -> None:
+    fault = CATALOGUE["interception-by-tproxy"]
+    assert fault.on_mesh(cni=False) == fault
+    assert set(fault.on_mesh(cni=True).red) == {*fault.red, *fault.red_with_cni}
+    assert fault.red_with_cni
+
+
 def test_a_fault_that_the_pose_cannot_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "cni-agent-missing"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -84,7 +84,11 @@ COUNTS = {
 
 
 def agent(
-    *, cni: bool = True, namespace: str = SYSTEM, nodes: int = 2, **status: int
+    status: Mapping[str, int] = COUNTS,
+    *,
+    cni: bool = True,
+    namespace: str = SYSTEM,
+    nodes: int = 2,
 ) -> tuple[FakeKube, NodeAgent]:
     """A mesh with two ready agents, and what is told otherwise."""
     image = "mirror.example/istio/install-cni:1.31.0-distroless"
@@ -92,9 +96,14 @@ def agent(
     labels = {"k8s-app": AGENT}
     template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
     daemon_set = {
-        "metadata": {"name": AGENT, "namespace": namespace, "generation": 3},
+        "metadata": {
+            "name": AGENT,
+            "namespace": namespace,
+            "generation": 3,
+            "labels": labels,
+        },
         "spec": {"selector": {"matchLabels": labels}, "template": template},
-        "status": COUNTS | status,
+        "status": {**COUNTS, **status},
     }
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     pods = [
@@ -138,8 +147,8 @@ def no_patience() -> Iterator[None]:
     set_patience(1)
 
 
-@pytest.mark.parametrize("namespace", [SYSTEM, "kube-system"])
-def test_an_agent_on_every_node_is_well_wherever_helm_put_it(namespace: str) -> None:
+@pytest.mark.parametrize("namespace", [SYSTEM, "kube-system", "istio-cni"])
+def test_an_agent_on_every_node_is_well_wherever_it_was_put(namespace: str) -> None:
     _, subject = agent(namespace=namespace)
     telling = start_telling()
     subject.expect_ready()
@@ -174,22 +183,37 @@ def test_a_mesh_without_the_plugin_is_not_asked_for_it() -> None:
     ids=["one not ready", "one of an earlier change", "the change is not seen", "on no node"],
 )
 def test_an_agent_that_is_not_everywhere_is_noticed(status: dict[str, int], seen: str) -> None:
-    _, subject = agent(**status)
+    _, subject = agent(status)
     with pytest.raises(Unmet, match=seen):
         subject.expect_ready()
 
 
 @pytest.mark.usefixtures("no_patience")
 def test_an_agent_that_is_not_there_is_noticed() -> None:
-    _, subject = agent(namespace="elsewhere")
+    kube, subject = agent()
+    kube.remove("daemonsets.apps", AGENT)
     for ask in (subject.expect_ready, subject.expect_image):
-        with pytest.raises(Unmet, match="istio-system or kube-system, saw no such DaemonSet"):
+        with pytest.raises(
+            Unmet, match="in istio-system or kube-system or elsewhere, saw no such"
+        ):
             ask()
+
+
+def test_a_second_agent_is_told() -> None:
+    kube, subject = agent()
+    [first] = kube.list("daemonsets.apps")
+    second = copy.deepcopy(first)
+    second["metadata"]["namespace"] = "an-older-place"
+    kube.add("daemonsets.apps", second)
+    telling = start_telling()
+    subject.expect_ready()
+    [note] = telling.notes
+    assert "an-older-place" in note
 
 
 def test_an_agent_that_cannot_start_is_not_waited_for() -> None:
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
-    kube, subject = agent(numberReady=0)
+    kube, subject = agent({"numberReady": 0})
     stuck = {"name": "install-cni", "state": {"waiting": waiting}}
     kube.change("pods", AGENT, lambda p: p.update(status={"containerStatuses": [stuck]}))
     with pytest.raises(Hopeless, match="ImagePullBackOff: no such image"):
