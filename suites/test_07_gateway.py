@@ -5,9 +5,12 @@ import pytest
 from fixtures.claims import claim
 from fixtures.mesh.client import ROUTES, Client
 from fixtures.mesh.gateway import Gateway
+from fixtures.mesh.gateway_api import ApiGateway
 
 CHART = "manifests/charts/gateways/istio-ingress"
 SAMPLE = "samples/bookinfo/networking/bookinfo-gateway.yaml"
+API_SAMPLE = "samples/bookinfo/gateway-api/bookinfo-gateway.yaml"
+CONTROLLER = "istiod's deployment controller, template kube-gateway"
 LOG = "EnvoyTextLogFormat in pilot/pkg/model; demo profile: accessLogFile /dev/stdout"
 
 
@@ -121,3 +124,70 @@ def test_the_access_log_names_productpage_as_upstream(client: Client) -> None:
 )
 def test_the_access_log_says_that_no_route_matched(client: Client) -> None:
     client.expect_unrouted_logged()
+
+
+@claim(
+    "istiod made the Gateway of the Gateway API a Deployment: the mesh's proxy as a router.",
+    source=CONTROLLER,
+    hint="It goes with its Gateway; why its pods are not ready is in their events and logs.",
+    level="extended",
+    feature="gateway-api",
+)
+def test_istiod_made_the_gateway_a_deployment(api_gateway: ApiGateway) -> None:
+    api_gateway.expect_deployment()
+
+
+@claim(
+    "istiod made it a Service, too, which leads to that Deployment's ready pods.",
+    source=CONTROLLER,
+    hint="Port 15021 is the proxy's health, the others are the Gateway's listeners.",
+    level="extended",
+    feature="gateway-api",
+)
+def test_istiod_made_the_gateway_a_service(api_gateway: ApiGateway) -> None:
+    api_gateway.expect_service()
+
+
+@claim(
+    "istiod says of that Gateway that it is programmed, with one route attached.",
+    source=f"{API_SAMPLE}; Gateway API: conditions of a Gateway, listeners' attachedRoutes",
+    hint="The condition's message says what is missing; nothing said: is the class istiod's?",
+    level="extended",
+    feature="gateway-api",
+)
+def test_the_api_gateway_is_programmed(api_gateway: ApiGateway) -> None:
+    api_gateway.expect_programmed()
+
+
+@claim(
+    "Its HTTPRoute is accepted at that Gateway, and all that it refers to is there.",
+    source=f"{API_SAMPLE}; Gateway API: conditions of a route at its parent",
+    hint="Does parentRefs name the Gateway, and backendRefs a Service and its port?",
+    level="extended",
+    feature="gateway-api",
+)
+def test_the_http_route_is_accepted(api_gateway: ApiGateway) -> None:
+    api_gateway.expect_route_accepted()
+
+
+@claim(
+    "By the gateway that istiod made, each route reaches productpage.",
+    source=f"{API_SAMPLE}; Envoy: x-envoy-upstream-service-time",
+    hint="The message names the first broken hop and says the log's response flag in words.",
+    level="extended",
+    feature="gateway-api",
+)
+@pytest.mark.parametrize("route", ROUTES)
+def test_each_http_route_reaches_productpage(api_client: Client, route: str) -> None:
+    api_client.expect_route(route)
+
+
+@claim(
+    "A path that no HTTPRoute matches is answered 404 by that gateway itself.",
+    source="Gateway API: HTTPRouteMatch; Envoy: response flags, NR",
+    hint="An application behind it means a match that the sample does not have.",
+    level="extended",
+    feature="gateway-api",
+)
+def test_a_path_no_http_route_matches_gets_404(api_client: Client) -> None:
+    api_client.expect_unrouted()

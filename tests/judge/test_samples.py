@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.expectations import addons, bookinfo, expected, gateway
+from fixtures.expectations import addons, bookinfo, expected, gateway, gateway_api
 from fixtures.expectations.rows import all_for, one_for
 from fixtures.kube import Body
 from fixtures.world.manifests import filled
@@ -80,11 +80,17 @@ def test_the_way_in_is_the_same(version: str) -> None:
 @EACH
 def test_the_gateway_apis_variant_is_there_since_the_release_that_brought_it(version: str) -> None:
     there = (upstream.path(version) / "bookinfo-gateway-api.yaml").exists()
-    found = all_for(gateway.API_VARIANTS, version)
+    found = all_for(gateway_api.VARIANTS, version)
     assert bool(found) == there
     if there:
         bodies = upstream.documents(version, "bookinfo-gateway-api.yaml")
-        assert {body["apiVersion"] for body in bodies} == set(found)
+        mine = filled(
+            "bookinfo-gateway-api.yaml", {"API_VERSION": found[0], "SERVICE_TYPE": "ClusterIP"}
+        )
+        wanted = [(b["apiVersion"], b["kind"], b["metadata"]["name"], b["spec"]) for b in bodies]
+        assert [
+            (b["apiVersion"], b["kind"], b["metadata"]["name"], b["spec"]) for b in mine
+        ] == wanted
 
 
 def addon_files() -> list[tuple[str, str]]:
