@@ -15,6 +15,7 @@ from typing import Any
 from fixtures.expectations import (
     addons,
     bookinfo,
+    cni,
     gateway,
     gateway_api,
     images,
@@ -104,6 +105,12 @@ TOPICS = (
         lambda one: f"{one.name}: {_names(one.served)}",
     ),
     Topic("Namespaces without the root certificate", installation.WITHOUT_ROOT_CERT, _names),
+    Topic(
+        "Istio CNI: the node agent",
+        cni.AGENTS,
+        lambda one: f"{one.daemon_set}, image {one.image}",
+    ),
+    Topic("Istio CNI: where the node agent may be", cni.NAMESPACES),
     Topic("Injector configurations", webhooks.INJECTORS),
     Topic("Where the sidecar stands", injection.DEFAULTS, _native),
     Topic(

@@ -3,6 +3,7 @@
 from fixtures.claims import claim
 from fixtures.deadlines import STEADY
 from fixtures.mesh.control_plane import ControlPlane
+from fixtures.mesh.node_agent import NodeAgent
 
 
 @claim(
@@ -42,6 +43,16 @@ def test_the_ingress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
 )
 def test_the_egress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
     control_plane.expect_rolled_out("istio-egressgateway")
+
+
+@claim(
+    "Where Istio's CNI plugin prepares pods' networks, its agent is ready on every node it wants.",
+    source="manifests/charts/istio-cni, daemonset.yaml; Kubernetes, DaemonSet status",
+    hint="Without it no injected pod starts: look at its pods, and at the nodes' taints.",
+    gate=True,
+)
+def test_the_cni_agent_is_ready_on_every_node(node_agent: NodeAgent) -> None:
+    node_agent.expect_ready()
 
 
 @claim(
@@ -126,6 +137,15 @@ def test_the_definitions_serve_their_versions(control_plane: ControlPlane) -> No
 )
 def test_the_images_are_of_the_requested_version(control_plane: ControlPlane) -> None:
     control_plane.expect_images()
+
+
+@claim(
+    "The image of the CNI plugin's agent is of the requested version, from istiod's own hub.",
+    source="manifests/charts/istio-cni, daemonset.yaml: global.hub and global.tag",
+    hint="An upgrade that left the agent behind, or a hub of its own in the values of cni.",
+)
+def test_the_cni_agents_image_is_of_the_requested_version(node_agent: NodeAgent) -> None:
+    node_agent.expect_image()
 
 
 @claim(

@@ -30,12 +30,31 @@ def test_there_are_claims_in_every_stage(claims: set[str]) -> None:
     assert {claim.partition("/")[0] for claim in claims} == {stage.name for stage in STAGES}
 
 
+# What only one of the two kinds of meshes is asked: with Istio's CNI plugin, or without.
+OF_CNI = {
+    True: {
+        "installation/the-cni-agent-is-ready-on-every-node",
+        "installation/the-cni-agents-image-is-of-the-requested-version",
+    },
+    False: {
+        "init-container/istio-init-has-its-two-capabilities",
+        "init-container/istio-init-runs-as-root",
+        "workloads/istio-init-leads-to-the-sidecar",
+    },
+}
+
+
+@pytest.mark.parametrize("cni", [False, True], ids=["no CNI", "CNI"])
 @pytest.mark.parametrize("posed", PAIRS, ids=lambda p: f"{p.istio} on {p.kube}")
-def test_a_fault_turns_each_claim_red_in_every_pose(posed: Pair, claims: set[str]) -> None:
+def test_a_fault_turns_each_claim_red_in_every_pose(
+    posed: Pair, claims: set[str], *, cni: bool
+) -> None:
     place = sidecar_place(posed.istio, [posed.kube]).place
-    faults = [fault for fault in CATALOGUE.values() if fault.fits(posed.istio, place)]
+    faults = [fault for fault in CATALOGUE.values() if fault.fits(posed.istio, place, cni=cni)]
     brought = {row.id for row in ADDONS if row.holds(posed.istio)}
     asked = {c for c in claims if "addons/" not in c or c.split("[")[1].rstrip("]") in brought}
+    assert OF_CNI[not cni] <= asked
+    asked -= OF_CNI[not cni]
     assert sorted(c for c in asked if not any(fault.turns_red(c) for fault in faults)) == []
 
 
@@ -45,12 +64,15 @@ def test_a_fault_fits_the_meshes_that_can_have_it() -> None:
     assert not old.fits("1.23.9", "native")
     assert not old.fits("1.31.0", "classic")
     assert [loki.fits(v, "classic") for v in ("1.17.8", "1.18.0")] == [False, True]
+    agent, root = CATALOGUE["cni-agent-missing"], CATALOGUE["init-runs-as-nobody"]
+    assert [agent.fits("1.31.0", "native", cni=cni) for cni in (False, True)] == [False, True]
+    assert [root.fits("1.31.0", "native", cni=cni) for cni in (False, True)] == [True, False]
 
 
 @pytest.mark.parametrize("fault", CATALOGUE.values(), ids=lambda fault: fault.name)
 def test_a_fault_names_claims_and_words(fault: Fault, claims: set[str]) -> None:
     assert fault.red
-    alone = (replace(fault, red=(pattern,)) for pattern in fault.red)
+    alone = (replace(fault, red=(pattern,)) for pattern in fault.on_mesh(cni=True).red)
     assert [one.red for one in alone if not any(map(one.turns_red, claims))] == []
     assert all(fault.words)
     assert fault.stage in {stage.number for stage in STAGES}

@@ -18,6 +18,7 @@ import yaml
 from fixtures.providers.embedded import fresh
 from fixtures.providers.embedded.addresses import Block
 from fixtures.providers.embedded.apiserver.api import Api
+from fixtures.providers.embedded.controllers.daemonsets import DaemonSets
 from fixtures.providers.embedded.controllers.deployments import Deployments
 from fixtures.providers.embedded.controllers.endpoints import Endpoints
 from fixtures.providers.embedded.controllers.garbage import GarbageCollector
@@ -74,6 +75,7 @@ class Small:
             "pods",
             "replicasets.apps",
             "deployments.apps",
+            "daemonsets.apps",
             "namespaces",
             "endpoints",
             "events",
@@ -129,7 +131,7 @@ async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Sma
     await fresh.make(cluster, 6443)
     parts = (
         *(Deployments(api), ReplicaSets(api), Endpoints(api), Namespaces(api, "root")),
-        *(GarbageCollector(api), kubelet),
+        *(DaemonSets(api), GarbageCollector(api), kubelet),
     )
     tasks = [asyncio.create_task(one.run()) for one in parts]
     home = Small(cluster, kubelet)

@@ -13,6 +13,7 @@ import yaml
 
 from fixtures.expectations.rows import minor
 from fixtures.expectations.versions import PAIRS, RANGES
+from fixtures.faults.matrix import has_cni
 from fixtures.plugins.options import PROFILES
 from fixtures.providers.kind.versions import NODE_IMAGES
 from tests.embedded.small import in_a_loop
@@ -160,3 +161,14 @@ def test_the_nightly_run_walks_on_every_pair_and_keeps_its_reports() -> None:
     assert {"report.html", "junit.xml", "summary.md"} <= {
         Path(line).name for line in kept[0]["with"]["path"].split()
     }
+
+
+def test_the_nightly_faults_strike_poses_with_cni_and_without() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    job = workflow["jobs"]["faults"]
+    poses = [pose.split() for pose in job["strategy"]["matrix"]["pose"]]
+    known = {(minor(p.istio), p.kube) for p in PAIRS}
+    assert {(minor(istio), kube) for istio, kube, *_ in poses} <= known
+    assert {has_cni(settings) for _, _, *settings in poses} == {True, False}
+    [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the pose"]
+    assert '--istio-set "$setting"' in told

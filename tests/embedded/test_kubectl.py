@@ -162,6 +162,10 @@ LISTED = {
         reviews-v2 1/1 1 1 AGE reviews IMAGES/reviews-v2:1.20.3 app=reviews,version=v2
         reviews-v3 1/1 1 1 AGE reviews IMAGES/reviews-v3:1.20.3 app=reviews,version=v3
     """.replace("IMAGES/", "docker.io/istio/examples-bookinfo-"),
+    "-n kube-system get ds": """
+        NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE NODE SELECTOR AGE
+        kube-proxy 1 1 1 1 1 kubernetes.io/os=linux AGE
+    """,
     "get mutatingwebhookconfigurations": """
         NAME WEBHOOKS AGE
         istio-revision-tag-default 4 AGE

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.faults import CATALOGUE
-from fixtures.faults.matrix import Noticed, judge, table
+from fixtures.faults.matrix import Noticed, has_cni, judge, main, table
 
 FAULT = replace(
     CATALOGUE["gateway-object-deleted"],
@@ -65,6 +65,47 @@ def test_words_that_nobody_says_are_missed() -> None:
 def test_a_fault_that_names_a_claim_nobody_asks_is_wrong() -> None:
     few = {i: told for i, told in GOOD.items() if i != "gateway/one"}
     assert judge(FAULT, report(few), 1.0).wrong == ("no claim asked is called gateway/one",)
+
+
+def test_what_a_mesh_like_this_is_not_asked_need_not_notice() -> None:
+    assert judged(gateway__one=("not-claimed", "not here")).wrong == ()
+    unasked = {i: ("not-claimed", "not here") for i in GOOD if i in FAULT.red or "many" in i}
+    told = judge(FAULT, report(GOOD | unasked), 1.0).wrong
+    assert told[:2] == tuple(f"no claim asked is called {one}" for one in FAULT.red)
+
+
+@pytest.mark.parametrize(
+    ("settings", "has"),
+    [
+        ([], False),
+        (["profile=demo", "components.cni.enabled=true"], True),
+        (["values.pilot.cni.enabled=true"], True),
+        (["values.istio_cni.enabled=true"], True),
+        (["components.cni.enabled=true", "components.cni.enabled=false"], False),
+        (["components.cni.enabled=truely", "values.cni.enabled=true"], False),
+    ],
+    ids=["nothing", "component", "newer-value", "older-value", "the-last-counts", "other-words"],
+)
+def test_a_pose_has_cni_where_its_settings_say_so(settings: list[str], *, has: bool) -> None:
+    assert has_cni(settings) is has
+
+
+def test_what_is_only_blocked_was_not_asked() -> None:
+    assert "restart/again" not in judged().asked
+    assert "gateway/other" in judged().asked
+
+
+def test_with_cni_more_may_be_due() -> None:
+    fault = CATALOGUE["interception-by-tproxy"]
+    assert fault.on_mesh(cni=False) == fault
+    assert set(fault.on_mesh(cni=True).red) == {*fault.red, *fault.red_with_cni}
+    assert fault.red_with_cni
+
+
+def test_a_fault_that_the_pose_cannot_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "cni-agent-missing"])
+    assert "this pose cannot have: cni-agent-missing" in capsys.readouterr().err
 
 
 def test_a_walk_that_was_cut_short_proves_nothing() -> None:

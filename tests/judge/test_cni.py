@@ -1,18 +1,23 @@
-"""A mesh whose network Istio's CNI plugin prepares: claims look at istio-validation instead."""
+"""A mesh whose network Istio's CNI plugin prepares: istio-validation, and the node agent."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from fixtures.claims import NotClaimed, Unmet, start_telling
+from fixtures.claims import Hopeless, NotClaimed, Unmet, start_telling
 from fixtures.expectations import expected
 from fixtures.expectations.options import MeshOptions
+from fixtures.kube import Body
+from fixtures.mesh.control_plane import ControlPlane
 from fixtures.mesh.departure import Departure
 from fixtures.mesh.init_container import InitContainers
 from fixtures.mesh.injected import InjectedSample
+from fixtures.mesh.node_agent import NodeAgent
 from fixtures.mesh.sample import Remembered
+from fixtures.waiting import set_patience
 from tests.judge import upstream
 from tests.unit.states import FakeKube, as_kube
 
@@ -64,3 +69,169 @@ def test_a_pod_of_the_plugin_is_noticed_in_a_mesh_without_it() -> None:
     _, subject = prepared("1.31.0-rc.0", cni=False)
     with pytest.raises(Unmet, match="expected exactly one istio-init, saw istio-validation"):
         subject.expect_one_in_each_pod()
+
+
+# The node agent
+
+AGENT, SYSTEM = "istio-cni-node", "istio-system"
+COUNTS = {
+    "desiredNumberScheduled": 2,
+    "currentNumberScheduled": 2,
+    "updatedNumberScheduled": 2,
+    "numberReady": 2,
+    "observedGeneration": 3,
+}
+
+
+def agent(
+    status: Mapping[str, int] = COUNTS,
+    *,
+    cni: bool = True,
+    namespace: str = SYSTEM,
+    nodes: int = 2,
+) -> tuple[FakeKube, NodeAgent]:
+    """A mesh with two ready agents, and what is told otherwise."""
+    image = "mirror.example/istio/install-cni:1.31.0-distroless"
+    containers = [{"name": "install-cni", "image": image}]
+    labels = {"k8s-app": AGENT}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
+    daemon_set = {
+        "metadata": {
+            "name": AGENT,
+            "namespace": namespace,
+            "generation": 3,
+            "labels": labels,
+        },
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+        "status": {**COUNTS, **status},
+    }
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    pods = [
+        {
+            "metadata": {"name": f"{AGENT}-{n}", "namespace": namespace, "labels": labels},
+            "spec": {"containers": containers, "nodeName": f"n{n}"},
+            "status": ready,
+        }
+        for n in range(2)
+    ]
+    linux = {"kubernetes.io/os": "linux"}
+    istiod = {
+        "metadata": {"name": "istiod", "namespace": SYSTEM},
+        "spec": {
+            "template": {
+                "spec": {
+                    "containers": [
+                        {"name": "discovery", "image": "mirror.example/istio/pilot:1.31.0"}
+                    ]
+                }
+            }
+        },
+    }
+    kube = FakeKube(
+        {
+            "apps/v1/daemonsets": [daemon_set],
+            "apps/v1/deployments": [istiod],
+            "v1/pods": pods,
+            "v1/nodes": [{"metadata": {"name": f"n{n}", "labels": linux}} for n in range(nodes)],
+        }
+    )
+    rows = expected("1.31.0", "1.35", ["1.35"]).set_to(MeshOptions(cni=cni))
+    return kube, NodeAgent(ControlPlane(as_kube(kube), rows))
+
+
+@pytest.fixture
+def no_patience() -> Iterator[None]:
+    """What is not so now is not waited for."""
+    set_patience(0)
+    yield
+    set_patience(1)
+
+
+@pytest.mark.parametrize("namespace", [SYSTEM, "kube-system", "istio-cni"])
+def test_an_agent_on_every_node_is_well_wherever_it_was_put(namespace: str) -> None:
+    _, subject = agent(namespace=namespace)
+    telling = start_telling()
+    subject.expect_ready()
+    subject.expect_image()
+    assert (telling.examined, telling.notes) == (3, [])
+
+
+def test_nodes_that_it_does_not_want_are_told() -> None:
+    _, subject = agent(nodes=3)
+    telling = start_telling()
+    subject.expect_ready()
+    [note] = telling.notes
+    assert "is wanted on 2 of 3 Linux nodes" in note
+
+
+def test_a_mesh_without_the_plugin_is_not_asked_for_it() -> None:
+    _, subject = agent(cni=False)
+    for ask in (subject.expect_ready, subject.expect_image):
+        with pytest.raises(NotClaimed, match="this mesh is without Istio's CNI plugin"):
+            ask()
+
+
+@pytest.mark.usefixtures("no_patience")
+@pytest.mark.parametrize(
+    ("status", "seen"),
+    [
+        ({"numberReady": 1}, "3 of 3 seen, 1 ready, 2 updated, 2 scheduled, 2 desired"),
+        ({"updatedNumberScheduled": 1}, "2 ready, 1 updated"),
+        ({"observedGeneration": 2}, "generation 2 of 3 seen"),
+        (dict.fromkeys(COUNTS, 0) | {"observedGeneration": 3}, "0 scheduled, 0 desired"),
+    ],
+    ids=["one not ready", "one of an earlier change", "the change is not seen", "on no node"],
+)
+def test_an_agent_that_is_not_everywhere_is_noticed(status: dict[str, int], seen: str) -> None:
+    _, subject = agent(status)
+    with pytest.raises(Unmet, match=seen):
+        subject.expect_ready()
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_an_agent_that_is_not_there_is_noticed() -> None:
+    kube, subject = agent()
+    kube.remove("daemonsets.apps", AGENT)
+    for ask in (subject.expect_ready, subject.expect_image):
+        with pytest.raises(
+            Unmet, match="in istio-system or kube-system or elsewhere, saw no such"
+        ):
+            ask()
+
+
+def test_a_second_agent_is_told() -> None:
+    kube, subject = agent()
+    [first] = kube.list("daemonsets.apps")
+    second = copy.deepcopy(first)
+    second["metadata"]["namespace"] = "an-older-place"
+    kube.add("daemonsets.apps", second)
+    telling = start_telling()
+    subject.expect_ready()
+    [note] = telling.notes
+    assert "an-older-place" in note
+
+
+def test_an_agent_that_cannot_start_is_not_waited_for() -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    kube, subject = agent({"numberReady": 0})
+    stuck = {"name": "install-cni", "state": {"waiting": waiting}}
+    kube.change("pods", AGENT, lambda p: p.update(status={"containerStatuses": [stuck]}))
+    with pytest.raises(Hopeless, match="ImagePullBackOff: no such image"):
+        subject.expect_ready()
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["mirror.example/istio/install-cni:1.30.3", "docker.io/istio/install-cni:1.31.0"],
+    ids=["another version", "another hub"],
+)
+def test_an_agent_of_another_version_or_hub_is_noticed(image: str) -> None:
+    kube, subject = agent()
+
+    def change(body: Body) -> None:
+        body["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+    kube.change("daemonsets.apps", AGENT, change)
+    with pytest.raises(Unmet, match=f"saw {image}") as unmet:
+        subject.expect_image()
+    assert "expected mirror.example/istio/install-cni:1.31.0" in str(unmet.value)

@@ -41,6 +41,7 @@ HELM_HAS_NOT = frozenset({"istio-egressgateway", "istiod-revision-tag-default"})
 NO_TLS = "no TLS server was recorded"
 CUT = "the recorded page is cut after 1500 bytes"
 NO_POD = "the pods that opt out were not recorded"
+NO_CNI = "the recorded mesh was without Istio's CNI plugin; see test_cni"
 
 # Claims that cannot be asked of the recording of the walk itself, and why.
 NOT_RECORDED = {
@@ -56,6 +57,8 @@ NOT_RECORDED = {
     "webhooks/the-certificate-served-is-valid-today": NO_TLS,
     "webhooks/the-validators-trust-istiod": NO_TLS,
     "restart/the-new-istiod-is-trusted": NO_TLS,
+    "installation/the-cni-agent-is-ready-on-every-node": NO_CNI,
+    "installation/the-cni-agents-image-is-of-the-requested-version": NO_CNI,
     "addons/*": "the add-ons were not installed",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.

@@ -9,7 +9,13 @@ import pytest
 
 from fixtures.providers.base import HostNotFit, ProvisioningFailed
 from fixtures.providers.kind import Kind
-from fixtures.providers.kind.installing import CHARTS, Installation, install
+from fixtures.providers.kind.installing import (
+    CHARTS,
+    CNI_CHART,
+    Installation,
+    _as_helm,
+    install,
+)
 from tests.providers.kinds import FOUND, left, machine, provider
 from tests.providers.standins import INSTALL, KUBE, Standins
 
@@ -136,7 +142,7 @@ def have_helm(machine: Standins) -> None:
     helm = machine.home / "bin" / "helm"
     helm.write_bytes((machine.home / "script").read_bytes())
     helm.chmod(0o755)
-    for _, chart in CHARTS:
+    for _, chart in (*CHARTS, CNI_CHART):
         (machine.istio / "manifests" / "charts" / chart).mkdir(parents=True)
 
 
@@ -174,6 +180,67 @@ def test_helm_is_told_a_profile_where_the_charts_know_one(
     install(Installation(by="helm"), runner, tools, mine)
     charts = [line for line in typed if line.startswith("helm")]
     assert ["profile=demo" in line for line in charts] == [told] * len(CHARTS)
+
+
+def test_with_cni_helm_is_told_so_and_installs_its_chart(machine: Standins) -> None:
+    have_helm(machine)
+    machine.answer((r"helm upgrade --install .*", {}), (ROLLED_OUT, {}))
+    how = Installation(by="helm", settings=("components.cni.enabled=true",))
+    with provider(machine, how=how).provide():
+        pass
+    calls = machine.calls("helm")
+    made = [call.split()[3] for call in calls]
+    gateways = ["istio-ingressgateway", "istio-egressgateway"]
+    assert made == ["istio-base", "istiod", "istio-cni", *gateways]
+    assert all(call.endswith("--set pilot.cni.enabled=true") for call in calls)
+    assert "--wait" in calls[2]
+
+
+def test_before_the_chart_of_cni_is_made_it_is_looked_for(machine: Standins) -> None:
+    have_helm(machine)
+    (machine.istio / "manifests" / "charts" / "istio-cni").rmdir()
+    how = Installation(by="helm", settings=("components.cni.enabled=true",))
+    with (
+        pytest.raises(HostNotFit, match="there is no chart manifests/charts/istio-cni"),
+        provider(machine, how=how).provide(),
+    ):
+        pass
+    assert not machine.calls("kind create")
+
+
+@pytest.mark.parametrize(
+    ("setting", "version", "said"),
+    [
+        ("components.cni.enabled=true", (1, 22), "pilot.cni.enabled=true"),
+        ("components.cni.enabled=true", (1, 21), "istio_cni.enabled=true"),
+        ("values.pilot.cni.enabled=true", (1, 31), "pilot.cni.enabled=true"),
+        ("values.istio_cni.enabled=true", (1, 20), "istio_cni.enabled=true"),
+    ],
+    ids=["component", "older-component", "value", "older-value"],
+)
+def test_cni_is_said_in_helms_words(setting: str, version: tuple[int, int], said: str) -> None:
+    assert _as_helm(setting, version) == said
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "charts"),
+    [
+        ((), "pilot: {cni: {enabled: true}}", 5),
+        ((), "istio_cni: {enabled: true}", 5),
+        ((), "pilot: {cni: {enabled: false}}", 4),
+        (("components.cni.enabled=false",), "pilot: {cni: {enabled: true}}", 4),
+        (("values.istio_cni.enabled=true",), "", 5),
+        ((), "pilot: here", 4),
+    ],
+    ids=["newer-value", "older-value", "off", "a-setting-counts-more", "setting", "no-mapping"],
+)
+def test_the_chart_of_cni_is_there_where_it_is_asked_for(
+    tmp_path: Path, settings: tuple[str, ...], text: str, charts: int
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(text)
+    how = Installation(by="helm", settings=settings, values=values)
+    assert len(how.charts) == charts
 
 
 def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: Standins) -> None:

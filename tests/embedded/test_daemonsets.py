@@ -1,0 +1,279 @@
+"""DaemonSets over a real API in memory: which nodes they man, and how they roll out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.providers.embedded.apiserver.tables import table
+from fixtures.providers.embedded.controllers import fitness
+from tests.embedded.small import NAMESPACE, Body, Small, in_a_loop, small
+
+KIND, REVISIONS = "daemonsets.apps", "controllerrevisions.apps"
+NODE = "seatrial-control-plane"
+RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "states" / "1-fresh-cluster.json"
+COUNTS = (
+    *("desiredNumberScheduled", "currentNumberScheduled", "numberReady"),
+    *("updatedNumberScheduled", "numberAvailable"),
+)
+
+
+def daemon(**spec: Any) -> Body:
+    """A DaemonSet whose pods are nothing but shown."""
+    labels = {"app": "agent"}
+    waits = {"name": "agent", "image": "registry.k8s.io/pause:3.10"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [waits], **spec}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "agent"},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+def status(home: Small) -> Body:
+    body = home.api.get(KIND, "agent", NAMESPACE)
+    told: Body = body.get("status") or {}
+    seen = told.get("observedGeneration") == body["metadata"]["generation"]
+    return told if seen else {}
+
+
+async def everywhere(home: Small) -> Body:
+    """The only pod, once the last change is rolled out."""
+
+    def done() -> list[Body]:
+        whole = {status(home).get(one, 0) for one in COUNTS} == {1}
+        return home.ready_pods("app=agent") if whole and len(home.pods("app=agent")) == 1 else []
+
+    found: list[Body] = await home.until(done)
+    return found[0]
+
+
+async def change(home: Small, template: Body) -> None:
+    patch = {"spec": {"template": template}}
+    await home.api.patch(KIND, "agent", NAMESPACE, patch)
+
+
+def image(tag: str) -> Body:
+    waits = {"name": "agent", "image": f"registry.k8s.io/pause:{tag}"}
+    return {"spec": {"containers": [waits]}}
+
+
+async def cordon(home: Small, *, on: bool, **more: Any) -> None:
+    await home.api.patch("nodes", NODE, "", {"spec": {"unschedulable": on or None, **more}})
+
+
+@in_a_loop
+async def test_each_node_gets_a_pod_and_the_status_counts_it(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon())
+        pod = await everywhere(home)
+        assert pod["spec"]["nodeName"] == NODE
+        assert status(home) == dict.fromkeys(COUNTS, 1) | {
+            "numberMisscheduled": 0,
+            "observedGeneration": 1,
+        }
+        assert home.events("SuccessfulCreate") == [f"Created pod: {pod['metadata']['name']}"]
+        cells = table(KIND, [home.api.get(KIND, "agent", NAMESPACE)])["rows"][0]["cells"]
+        assert cells[:7] == ["agent", 1, 1, 1, 1, 1, "<none>"]
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason="../shared/recorded is not here")
+@in_a_loop
+async def test_the_pod_is_made_as_a_real_controller_makes_it(tmp_path: Path) -> None:
+    real = json.loads(RECORDED.read_text())
+    [theirs] = [p for p in real["v1/pods"] if p["metadata"]["name"].startswith("kube-proxy-")]
+    async with small(tmp_path) as home:
+
+        def proxy() -> Body | None:
+            found = home.api.list("pods", "kube-system", labels="k8s-app=kube-proxy")
+            return found[0] if found and found[0]["spec"].get("nodeName") else None
+
+        ours = await home.until(proxy)
+    for path in ("affinity", "tolerations", "priority", "nodeName"):
+        assert ours["spec"][path] == theirs["spec"][path]
+    assert ours["metadata"]["labels"].keys() == theirs["metadata"]["labels"].keys()
+    [mine], [owner] = (one["metadata"]["ownerReferences"] for one in (ours, theirs))
+    assert mine | {"uid": ""} == owner | {"uid": ""}
+
+
+@in_a_loop
+async def test_a_deleted_pod_is_followed_by_another_once_it_is_gone(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon())
+        first = await everywhere(home)
+        await home.api.delete("pods", first["metadata"]["name"], NAMESPACE)
+        await home.until(lambda: first["metadata"]["uid"] not in uids(home))
+        second = await everywhere(home)
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+def uids(home: Small) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in home.pods("app=agent")}
+
+
+@in_a_loop
+async def test_a_new_template_is_rolled_out_and_can_be_taken_back(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon())
+        first = await everywhere(home)
+        await change(home, image("3.9"))
+        second = await everywhere(home)
+        assert second["metadata"]["uid"] != first["metadata"]["uid"]
+        assert second["spec"]["containers"][0]["image"].endswith(":3.9")
+        assert second["metadata"]["labels"]["pod-template-generation"] == "2"
+        await change(home, image("3.10"))
+        third = await everywhere(home)
+        kept = home.api.list(REVISIONS, NAMESPACE)
+    hashes = [pod["metadata"]["labels"]["controller-revision-hash"] for pod in (first, third)]
+    assert hashes[0] == hashes[1]
+    assert sorted(one["revision"] for one in kept) == [2, 3]
+    newest = next(one for one in kept if one["revision"] == 3)
+    assert newest["metadata"]["labels"]["controller-revision-hash"] == hashes[0]
+    assert table(REVISIONS, [newest])["rows"][0]["cells"][1:3] == ["daemonset.apps/agent", "3"]
+
+
+@in_a_loop
+async def test_a_pod_that_cannot_start_shows_in_the_counts(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon())
+        await everywhere(home)
+        await change(home, {"spec": {"containers": [{"name": "agent", "image": "nobody/has:it"}]}})
+        await home.until(lambda: status(home).get("numberUnavailable"))
+        await home.until(lambda: status(home).get("updatedNumberScheduled"))
+        told = status(home)
+        # The one that cannot start stands in nobody's way.
+        await change(home, image("3.9"))
+        await everywhere(home)
+    assert (told["desiredNumberScheduled"], told["numberReady"]) == (1, 0)
+
+
+@in_a_loop
+async def test_on_delete_leaves_old_pods_alone(tmp_path: Path) -> None:
+    body = daemon()
+    body["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    async with small(tmp_path) as home:
+        await home.apply(body)
+        first = await everywhere(home)
+        await change(home, image("3.9"))
+        await home.until(lambda: status(home) and "updatedNumberScheduled" not in status(home))
+        assert uids(home) == {first["metadata"]["uid"]}
+        await home.api.delete("pods", first["metadata"]["name"], NAMESPACE)
+        await everywhere(home)
+
+
+@in_a_loop
+async def test_a_node_selector_that_nothing_meets_takes_the_pod_away(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon())
+        await everywhere(home)
+        await change(home, {"spec": {"nodeSelector": {"disk": "ssd"}}})
+        await home.until(lambda: not home.pods("app=agent"))
+        await home.until(lambda: status(home).get("desiredNumberScheduled") == 0)
+        assert home.events("SuccessfulDelete")
+        await home.api.patch("nodes", NODE, "", {"metadata": {"labels": {"disk": "ssd"}}})
+        await everywhere(home)
+
+
+@in_a_loop
+async def test_a_cordon_keeps_others_away_and_daemons_not(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await cordon(home, on=True)
+        await home.apply(daemon())
+        await everywhere(home)
+
+
+@in_a_loop
+async def test_a_taint_counts_unless_it_is_tolerated(tmp_path: Path) -> None:
+    taint = {"key": "special", "value": "yes", "effect": "NoSchedule"}
+    body = daemon()
+    async with small(tmp_path) as home:
+        await cordon(home, on=False, taints=[taint])
+        await home.apply(body)
+        await home.until(lambda: status(home).get("desiredNumberScheduled") == 0)
+        assert not home.pods("app=agent")
+        tolerated = {"key": "special", "operator": "Exists"}
+        await change(home, {"spec": {"tolerations": [tolerated]}})
+        await everywhere(home)
+        # It may stay where it could not come; but not where it is driven away.
+        await change(home, {"spec": {"tolerations": [{**tolerated, "effect": "NoSchedule"}]}})
+        await everywhere(home)
+        await cordon(home, on=False, taints=[{**taint, "effect": "NoExecute"}])
+        await home.until(lambda: not home.pods("app=agent"))
+
+
+@in_a_loop
+async def test_any_pod_waits_for_a_node_whose_taints_it_tolerates(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await cordon(home, on=False, taints=[{"key": "special", "effect": "NoSchedule"}])
+        waits = {"name": "one", "image": "registry.k8s.io/pause:3.10"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}}
+        await home.apply({**pod, "spec": {"containers": [waits]}})
+        [told] = await home.until(lambda: home.events("FailedScheduling"))
+        assert "1 node(s) had untolerated taint {special: }" in told
+        await cordon(home, on=False, taints=None)
+        await home.until(home.ready_pods)
+
+
+@in_a_loop
+async def test_its_pods_and_revisions_go_with_it(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon())
+        await everywhere(home)
+        await home.api.delete(KIND, "agent", NAMESPACE)
+        await home.until(lambda: not home.pods("app=agent"))
+        await home.until(lambda: not home.api.list(REVISIONS, NAMESPACE))
+
+
+@in_a_loop
+async def test_a_refused_pod_is_told_and_tried_again(tmp_path: Path) -> None:
+    async with small(tmp_path) as home:
+        await home.apply(daemon(serviceAccountName="late"))
+        [told] = await home.until(lambda: home.events("FailedCreate"))
+        assert 'serviceaccount "late" not found' in told
+        await home.api.create("serviceaccounts", {"metadata": {"name": "late"}}, NAMESPACE)
+        await everywhere(home)
+
+
+def node(*taints: Body, **labels: str) -> Body:
+    return {"metadata": {"name": "n", "labels": labels}, "spec": {"taints": list(taints)}}
+
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+@pytest.mark.parametrize(
+    ("term", "chosen"),
+    [
+        ({"matchExpressions": [{"key": "arch", "operator": "In", "values": ["arm64"]}]}, True),
+        ({"matchExpressions": [{"key": "arch", "operator": "NotIn", "values": ["arm64"]}]}, False),
+        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}, True),
+        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["m"]}]}, False),
+        ({}, False),
+    ],
+    ids=["label", "other-label", "name", "other-name", "nothing-asked"],
+)
+def test_a_required_affinity_chooses_nodes(term: Body, *, chosen: bool) -> None:
+    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [term]}}}
+    assert fitness.selects({"affinity": affinity}, node(arch="arm64")) is chosen
+
+
+@pytest.mark.parametrize(
+    ("toleration", "tolerated"),
+    [
+        ({"operator": "Exists"}, True),
+        ({"key": "a", "operator": "Exists"}, True),
+        ({"key": "a", "value": "b"}, True),
+        ({"key": "a", "operator": "Equal", "value": "c"}, False),
+        ({"key": "a", "operator": "Exists", "effect": "NoExecute"}, False),
+        ({"key": "b", "operator": "Exists"}, False),
+    ],
+    ids=["everything", "key", "value", "other-value", "other-effect", "other-key"],
+)
+def test_a_toleration_is_for_key_value_and_effect(toleration: Body, *, tolerated: bool) -> None:
+    taint = {"key": "a", "value": "b", "effect": "NoSchedule"}
+    left = list(fitness.untolerated({"tolerations": [toleration]}, node(taint)))
+    assert left == ([] if tolerated else [taint])

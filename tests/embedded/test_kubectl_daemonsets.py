@@ -1,0 +1,41 @@
+"""DaemonSets of the stand-in as real kubectl sees them: rolled out, described, and taken back."""
+
+import re
+import shutil
+
+import pytest
+
+from tests.embedded.test_kubectl import Kubectl, kubectl
+
+__all__ = ["kubectl"]
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
+DAEMON_SET = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {containers: [{name: agent, image: "registry.k8s.io/pause:3.9"}]}
+"""
+
+
+def test_a_daemon_set_is_rolled_out_described_and_taken_back(kubectl: Kubectl) -> None:
+    kubectl("apply -f -", DAEMON_SET)
+    try:
+        whole = 'daemon set "agent" successfully rolled out\n'
+        assert kubectl("rollout status ds/agent --timeout=30s").endswith(whole)
+        kubectl("set image ds/agent agent=registry.k8s.io/pause:3.10")
+        assert kubectl("rollout status ds/agent --timeout=30s").endswith(whole)
+        history = kubectl("rollout history ds/agent").split()
+        assert history[history.index("CHANGE-CAUSE") + 1 :] == ["1", "<none>", "2", "<none>"]
+        kubectl("rollout undo ds/agent")
+        assert kubectl("rollout status ds/agent --timeout=30s").endswith(whole)
+        assert "pause:3.9" in kubectl("get pods -l app=agent -o jsonpath={..image}")
+        told = kubectl("describe ds/agent")
+        assert "Number of Nodes Scheduled with Available Pods: 1" in told
+        assert re.search(r"SuccessfulDelete .* daemonset-controller +Deleted pod: agent-", told)
+    finally:
+        kubectl("delete ds/agent")
