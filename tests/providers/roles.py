@@ -43,11 +43,12 @@ def walk(
 def cluster_of(pair: Pair) -> tuple[str, ...]:
     """The options of a cluster of these versions, whose dying pods take no half minute.
 
-    Its mesh is with CNI: all that is asked of one without is asked of it, too.
+    Its mesh is with CNI, and the Gateway API is there: whatever is asked of a cluster without is
+    asked of it, too.
     """
     versions = ("--istio-version", pair.istio, "--kube-version", pair.kube)
     cni = ("--istio-set", "components.cni.enabled=true")
-    return (*versions, *cni, "--termination-seconds", "2")
+    return (*versions, *cni, "--gateway-api", "--termination-seconds", "2")
 
 
 def main() -> int:
