@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from fixtures.providers.embedded.istio.gatewayapi import status
 from fixtures.providers.embedded.istio.gatewayapi.definitions import definitions
 from fixtures.providers.embedded.istio.gatewayapi.generated import generated
 from fixtures.providers.embedded.istio.installation import installation
+from fixtures.providers.existing.api import Api
+from fixtures.providers.existing.finding import find_out
 from tests.embedded.conftest import VERSIONS, Standin, started
 
 Body = dict[str, Any]
@@ -414,3 +417,16 @@ def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: Standin)
 def test_the_feature_is_declared_only_where_it_is(standin: Standin, served: Standin) -> None:
     assert "gateway-api" in served.ready["features"]
     assert "gateway-api" not in standin.ready["features"]
+
+
+@pytest.mark.parametrize(("which", "there"), [("standin", False), ("served", True)])
+def test_whoever_takes_a_cluster_finds_out(
+    request: pytest.FixtureRequest,
+    which: str,
+    there: bool,  # noqa: FBT001 - a row's input
+) -> None:
+    cluster: Standin = request.getfixturevalue(which)
+    with closing(Api(cluster.kubeconfig, cluster.ready["context"])) as api:
+        nodes = api.get("/api/v1/nodes")["items"]
+        found = find_out(api, nodes, read_only=True, wanted="")
+    assert ("gateway-api" in found.features) == there

@@ -1,0 +1,228 @@
+"""What is held against a Gateway of the Gateway API, and when it is not asked at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures import waiting
+from fixtures.claims import Hopeless, NotClaimed, Unmet
+from fixtures.expectations import expected
+from fixtures.kube import Refused
+from fixtures.mesh.entrance import Door
+from fixtures.mesh.gateway_api import GATEWAYS, ROUTES, ApiGateway
+from fixtures.mesh.sample import Sample
+from fixtures.world.gateway_api import way_in
+
+Body = dict[str, Any]
+
+NAME = "bookinfo-gateway-istio"
+LABEL = {"gateway.networking.k8s.io/gateway-name": "bookinfo-gateway"}
+OWNER = {"kind": "Gateway", "name": "bookinfo-gateway", "uid": "1"}
+
+
+def told(kind: str, status: str = "True", **more: Any) -> Body:
+    return {"type": kind, "status": status, "observedGeneration": 1} | more
+
+
+class Objects:
+    """A cluster of a few objects, as `Kube` shows it."""
+
+    def __init__(self) -> None:
+        meta = {"name": "bookinfo-gateway", "generation": 1, "uid": "1"}
+        self.gateway: Body = {
+            "metadata": meta,
+            "status": {
+                "conditions": [told("Accepted"), told("Programmed")],
+                "listeners": [{"name": "http", "attachedRoutes": 1}],
+            },
+        }
+        parent = {
+            "controllerName": "istio.io/gateway-controller",
+            "parentRef": {"name": "bookinfo-gateway"},
+            "conditions": [told("Accepted"), told("ResolvedRefs")],
+        }
+        self.route: Body = {"metadata": {"generation": 1}, "status": {"parents": [parent]}}
+        self.service: Body = {
+            "metadata": {"name": NAME, "namespace": "bookinfons", "ownerReferences": [OWNER]},
+            "spec": {
+                "type": "ClusterIP",
+                "selector": dict(LABEL),
+                "ports": [
+                    {"name": "status-port", "port": 15021},
+                    {"name": "http", "port": 80},
+                ],
+            },
+        }
+        self.slices = [{"endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 80}]}]
+
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
+        assert (name, namespace) in {
+            ("bookinfo-gateway", "bookinfons"),
+            ("bookinfo", "bookinfons"),
+            (NAME, "bookinfons"),
+        }
+        return {GATEWAYS: self.gateway, ROUTES: self.route, "services": self.service}[kind]
+
+    def list(self, kind: str, *_: str, **__: str) -> list[Body]:
+        return self.slices if "slices" in kind else []
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_patience", 0.001)
+
+
+@pytest.fixture
+def objects() -> Objects:
+    return Objects()
+
+
+def gateway(objects: Any, istio: str = "1.31.0", **how: Any) -> ApiGateway:
+    return ApiGateway(objects, expected(istio, "v1.35.0", ["v1.35.0"]), "", **how)
+
+
+def seen(ask: Callable[[], object]) -> str:
+    with pytest.raises(Unmet) as caught:
+        ask()
+    return str(caught.value)
+
+
+def test_a_good_one_holds(objects: Objects) -> None:
+    gateway(objects).expect_programmed()
+    gateway(objects).expect_route_accepted()
+    gateway(objects).expect_service()
+
+
+def test_what_was_so_before_the_last_change_is_not_so_now(objects: Objects) -> None:
+    objects.gateway["metadata"]["generation"] = 2
+    assert "before its last change" in seen(gateway(objects).expect_programmed)
+
+
+def test_what_is_wrong_is_said_in_istiods_words(objects: Objects) -> None:
+    why = told("Programmed", "False", reason="AddressNotAssigned", message="address pending")
+    objects.gateway["status"]["conditions"][1] = why
+    message = seen(gateway(objects).expect_programmed)
+    assert "saw False, AddressNotAssigned: address pending" in message
+
+
+def test_nothing_said_is_told_so(objects: Objects) -> None:
+    objects.gateway["status"] = {}
+    assert "Accepted of Gateway bookinfo-gateway: expected True, saw nothing said" in seen(
+        gateway(objects).expect_programmed
+    )
+    objects.route["status"] = {}
+    assert "saw nothing of it" in seen(gateway(objects).expect_route_accepted)
+
+
+def test_what_another_controller_says_of_the_route_counts_for_nothing(objects: Objects) -> None:
+    objects.route["status"]["parents"][0]["controllerName"] = "example.com/other"
+    assert "saw nothing of it" in seen(gateway(objects).expect_route_accepted)
+
+
+def test_a_listener_without_its_route_is_noticed(objects: Objects) -> None:
+    objects.gateway["status"]["listeners"][0]["attachedRoutes"] = 0
+    assert "expected 1, saw 0" in seen(gateway(objects).expect_programmed)
+    objects.gateway["status"]["listeners"] = []
+    assert "no such listener" in seen(gateway(objects).expect_programmed)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s["metadata"].pop("ownerReferences"), "expected Gateway bookinfo-gateway, saw"),
+        (
+            lambda s: s["metadata"].update(ownerReferences=[{**OWNER, "uid": "0"}]),
+            "of another time",
+        ),
+        (lambda s: s["spec"]["ports"].pop(), "saw ['status-port 15021']"),
+        (lambda s: s["spec"].update(selector={"app": "x"}), "saw app=x"),
+    ],
+    ids=["orphan", "stranger", "port", "selector"],
+)
+def test_a_service_that_is_not_what_istiod_makes_is_noticed(
+    objects: Objects, change: Callable[[Body], object], words: str
+) -> None:
+    change(objects.service)
+    assert words in seen(gateway(objects).expect_service)
+
+
+def test_a_service_that_leads_to_nobody_is_noticed(objects: Objects) -> None:
+    objects.slices = []
+    assert "expected at least one ready" in seen(gateway(objects).expect_service)
+
+
+@pytest.mark.parametrize(
+    ("istio", "name", "label", "conditions"),
+    [
+        ("1.16.0", "bookinfo-gateway", "istio.io/gateway-name", "Ready"),
+        ("1.17.0", NAME, "istio.io/gateway-name", "Ready"),
+        ("1.20.8", NAME, "istio.io/gateway-name", "Accepted"),
+        ("1.21.0", NAME, "gateway.networking.k8s.io/gateway-name", "Accepted"),
+    ],
+)
+def test_names_labels_and_conditions_are_those_of_the_release(
+    objects: Objects, istio: str, name: str, label: str, conditions: str
+) -> None:
+    found = gateway(objects, istio)
+    assert (found.name, found.selector) == (name, f"{label}=bookinfo-gateway")
+    objects.gateway["status"] = {}
+    assert f"condition {conditions} of" in seen(found.expect_programmed)
+
+
+def test_a_port_that_a_reader_may_not_bind_is_forwarded_from_another(objects: Objects) -> None:
+    forwarded = gateway(objects, way="gateway-forward")
+    assert forwarded.base() == "http://localhost:8080"
+    command = forwarded.curl(forwarded.base(), "/")[0]
+    assert command == f"kubectl -n bookinfons port-forward deployment/{NAME} 8080:80"
+
+
+# When it is not asked
+
+
+def sample(*served: str, istio: str = "1.31.0", refusal: Refused | None = None) -> Sample:
+    def apply(*_: Any) -> None:
+        if refusal:
+            raise refusal
+
+    kinds = SimpleNamespace(
+        served=lambda _: served, place_of=lambda b: (SimpleNamespace(plural=b["kind"]), True)
+    )
+    kube: Any = SimpleNamespace(kinds=kinds, apply=apply, delete=lambda *_: None)
+    return Sample(kube, expected(istio, "v1.35.0", ["v1.35.0"]))
+
+
+def enter(of: Sample) -> ApiGateway:
+    with way_in(of, Door("node-port", "10.0.0.1")) as found:
+        return found
+
+
+def test_a_way_in_leads_to_the_gateway_that_istiod_makes() -> None:
+    assert enter(sample("v1", "v1beta1")).node == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        (sample("v1beta1", istio="1.15.0"), "of Istio 1.15.0 is not told in"),
+        (sample("v1beta1"), "written in gateway.networking.k8s.io/v1, this cluster serves"),
+        (
+            sample(
+                "v1", refusal=Refused(403, reason="Forbidden", message="gateways is forbidden")
+            ),
+            "may not: gat",
+        ),
+    ],
+    ids=["older", "version", "forbidden"],
+)
+def test_what_cannot_be_asked_is_not_claimed_and_says_why(of: Sample, words: str) -> None:
+    with pytest.raises(NotClaimed, match=words):
+        enter(of)
+
+
+def test_what_the_server_refuses_otherwise_is_a_failure() -> None:
+    with pytest.raises(Hopeless, match="accepted by the API server"):
+        enter(sample("v1", refusal=Refused(422, reason="Invalid", message="bad")))
