@@ -1,5 +1,6 @@
 """The exit codes of the contract, and which one is said where several hold."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,29 @@ def test_the_first_reason_to_stop_counts() -> None:
 
 def test_require_all_makes_not_claimed_a_failure() -> None:
     assert walk("passed", "not-claimed", require_all=True).exit_code(0) == 12
+
+
+def test_require_all_lets_be_what_is_no_part_of_the_mesh() -> None:
+    made = walk("passed", "not-claimed", require_all=True)
+    made.answers = {k: replace(a, required=False) for k, a in made.answers.items()}
+    assert made.exit_code(0) == 0
+
+
+def test_a_claim_says_by_its_exception_whether_its_subject_is_there(walks: Walks) -> None:
+    walks.claims(
+        "01_cluster",
+        "from fixtures.claims import NotThere\n"
+        "@so()\ndef test_a(cluster): examined_one(1)\n"
+        "@so()\ndef test_b(cluster): raise NotThere('no such part')\n"
+        "@so(feature='gateway-api')\ndef test_c(cluster): examined_one(1)\n",
+    )
+    ended = walks.walk("--require-all")
+    assert ended.verdicts == {
+        "cluster/a": "passed",
+        "cluster/b": "not-claimed",
+        "cluster/c": "not-claimed",
+    }
+    assert ended.code == 0
 
 
 def test_a_passed_claim_that_examined_nothing_fails_the_walk(walks: Walks) -> None:
