@@ -152,7 +152,7 @@ def test_an_agent_on_every_node_is_well_wherever_it_was_put(namespace: str) -> N
     _, subject = agent(namespace=namespace)
     telling = start_telling()
     subject.expect_ready()
-    subject.expect_image()
+    subject.expect_version()
     assert (telling.examined, telling.notes) == (3, [])
 
 
@@ -166,7 +166,7 @@ def test_nodes_that_it_does_not_want_are_told() -> None:
 
 def test_a_mesh_without_the_plugin_is_not_asked_for_it() -> None:
     _, subject = agent(cni=False)
-    for ask in (subject.expect_ready, subject.expect_image):
+    for ask in (subject.expect_ready, subject.expect_version):
         with pytest.raises(NotClaimed, match="this mesh is without Istio's CNI plugin"):
             ask()
 
@@ -192,7 +192,7 @@ def test_an_agent_that_is_not_everywhere_is_noticed(status: dict[str, int], seen
 def test_an_agent_that_is_not_there_is_noticed() -> None:
     kube, subject = agent()
     kube.remove("daemonsets.apps", AGENT)
-    for ask in (subject.expect_ready, subject.expect_image):
+    for ask in (subject.expect_ready, subject.expect_version):
         with pytest.raises(
             Unmet, match="in istio-system or kube-system or elsewhere, saw no such"
         ):
@@ -220,18 +220,37 @@ def test_an_agent_that_cannot_start_is_not_waited_for() -> None:
         subject.expect_ready()
 
 
-@pytest.mark.parametrize(
-    "image",
-    ["mirror.example/istio/install-cni:1.30.3", "docker.io/istio/install-cni:1.31.0"],
-    ids=["another version", "another hub"],
-)
-def test_an_agent_of_another_version_or_hub_is_noticed(image: str) -> None:
+def of_image(image: str) -> NodeAgent:
     kube, subject = agent()
 
     def change(body: Body) -> None:
         body["spec"]["template"]["spec"]["containers"][0]["image"] = image
 
     kube.change("daemonsets.apps", AGENT, change)
-    with pytest.raises(Unmet, match=f"saw {image}") as unmet:
-        subject.expect_image()
-    assert "expected mirror.example/istio/install-cni:1.31.0" in str(unmet.value)
+    return subject
+
+
+@pytest.mark.parametrize("tag", ["1.29.6", "1.33.0", "2.31.0", "debug"])
+def test_an_agent_that_does_not_go_with_istiod_is_noticed(tag: str) -> None:
+    subject = of_image(f"mirror.example/istio/install-cni:{tag}")
+    with pytest.raises(Unmet, match=f"saw install-cni:{tag}") as unmet:
+        subject.expect_version()
+    assert "at most 1 minor version from 1.31.0" in str(unmet.value)
+
+
+@pytest.mark.parametrize("tag", ["1.30.3", "1.31.4-distroless", "1.32.0@sha256:0a"])
+def test_one_minor_version_apart_goes_with_istiod(tag: str) -> None:
+    of_image(f"mirror.example/istio/install-cni:{tag}").expect_version()
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("docker.io/istio/install-cni:1.31.0", "comes from docker.io/istio, istiod from mirror"),
+        ("mirror.example/istio/install-cni@sha256:0a", "tells no version"),
+    ],
+)
+def test_another_registry_or_a_bare_digest_is_only_told(image: str, words: str) -> None:
+    telling = start_telling()
+    of_image(image).expect_version()
+    assert any(words in one for one in telling.notes)
