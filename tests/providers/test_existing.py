@@ -97,6 +97,14 @@ def walking(there: Standin, folder: Path, *options: str) -> Iterator[subprocess.
             process.kill()
 
 
+# Without Istio's CNI plugin, and before 1.31.
+NO_PART_OF_IT = {
+    "installation/the-cni-agent-is-ready-on-every-node",
+    "installation/the-cni-agent-is-within-a-minor-version-of-istiod",
+    "webhooks/a-bad-metrics-port-is-refused",
+}
+
+
 def walk(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
     with walking(there, folder, *options) as process:
         process.wait(SECONDS)
@@ -187,8 +195,9 @@ def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
     asked = verdicts(report, "passed")
     assert {"gateway/the-products-are-json", "workloads/every-proxy-is-in-sync"} <= set(asked)
-    stages = {claim.partition("/")[0] for claim in verdicts(report, "not-claimed")}
-    assert stages == {"addons", "restart"}
+    withheld = ("addons/", "restart/")
+    others = {c for c in verdicts(report, "not-claimed") if not c.startswith(withheld)}
+    assert others == NO_PART_OF_IT
     assert report["exit_code"] == 0
     assert objects(kube) == before
     assert there.kubeconfig.read_bytes() == config
