@@ -84,9 +84,13 @@ def test_faults_are_noticed_and_mended(there: Standin, tmp_path: Path) -> None:
     ]
     assert "test_05_webhooks.py" not in done.stdout.partition("prove:")[0], "one line a claim"
     report = json.loads((folder / "report.json").read_text())
-    unasked = {c["id"] for c in report["claims"] if c["verdict"] == "not-claimed"}
-    assert {c["verdict"] for c in report["claims"] if c["id"] not in unasked} == {"passed"}
-    assert all("cni-agent" in claim or "metrics-port" in claim for claim in unasked)
+    unasked = [c for c in report["claims"] if c["verdict"] == "not-claimed"]
+    assert {c["verdict"] for c in report["claims"] if c not in unasked} == {"passed"}
+    assert {c["message"].partition(" ")[2] for c in unasked} <= {
+        "Gateway API is not installed in this cluster",
+        "the injector's values this mesh is without Istio's CNI plugin",
+        "1.29.6 takes any port for that of metrics",
+    }
 
 
 def test_a_proof_killed_in_mid_fault_is_mended_by_the_next(
