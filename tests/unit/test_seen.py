@@ -8,6 +8,7 @@ import pytest
 
 from fixtures import claims
 from fixtures.claims import saw, start_telling
+from fixtures.mesh.pod import Pod
 from tests.unit.test_mesh_recorded import injected, plain, plane
 from tests.unit.test_traffic_recorded import init_containers, webhooks
 from tests.walks import Walks
@@ -56,6 +57,22 @@ def test_each_webhook_is_told_with_where_it_leads() -> None:
     entry = "rev.namespace.sidecar-injector.istio.io of istio-revision-tag-default"
     assert found[entry] == {"istio-system/istiod:443/inject, failurePolicy Fail, sideEffects None"}
     assert any("/validate" in value for values in found.values() for value in values)
+
+
+@pytest.mark.parametrize(
+    ("labels", "workload"),
+    [
+        ({"app": "reviews", "version": "v3", "pod-template-hash": "7f9c"}, "reviews-v3"),
+        ({"app": "reviews"}, "reviews"),
+        ({"pod-template-hash": "7f9c"}, "door-istio"),  # as istiod makes it of a Gateway
+        ({}, "door-istio-7f9c-x2x4z"),
+    ],
+)
+def test_a_pod_is_told_by_a_name_that_the_next_run_has_too(
+    labels: dict[str, str], workload: str
+) -> None:
+    metadata = {"name": "door-istio-7f9c-x2x4z", "namespace": "shop", "labels": labels}
+    assert Pod.of({"metadata": metadata, "spec": {"containers": []}}).workload == workload
 
 
 def test_a_thing_told_twice_alike_is_told_once() -> None:
