@@ -223,7 +223,7 @@ def test_a_crashing_application_is_noticed() -> None:
     fault.kube.change("pods", "ratings", lambda pod: pod.update(status=status))
     message = seen(fault.sample().expect_running)
     assert "expected ready, got Running, not ready: ratings" in message
-    again = Pod.must_be_on_its_first_run
+    again = Pod.must_not_have_restarted
     (pod,) = (p for p in fault.sample().pods() if p.name.startswith("ratings"))
     assert "ratings 2 times" in seen(lambda: again(pod))
 

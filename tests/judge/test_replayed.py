@@ -23,7 +23,7 @@ from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.options import read_options
 from fixtures.istio.releases import Expected, expected
-from fixtures.istio.releases.webhooks import ASKED as ASKED_FOR
+from fixtures.istio.releases.webhooks import OVERRIDES
 from fixtures.istio.restarted import Restarted
 from fixtures.istio.sample import PlainSample, Sample
 from fixtures.istio.webhooks import Webhooks
@@ -33,6 +33,7 @@ from fixtures.providers.base import DEMO
 from fixtures.run.stages import STAGES, stage_of
 from fixtures.traffic.availability import Availability
 from fixtures.traffic.client import Client
+from fixtures.traffic.gateway_access import AccessPath
 from tests.judge.replay import Replay, replayed
 from tests.unit.states import as_kube
 
@@ -134,7 +135,7 @@ class World:
     def gateway(self, state: str = "7-gateway") -> Gateway:
         kube = as_kube(self.kube(state))
         mesh = ControlPlane(kube, self.rows(state))
-        return Gateway(kube, mesh.expected, "", mesh, way="gateway-forward")
+        return Gateway(kube, mesh.expected, AccessPath("gateway-forward"), mesh)
 
     def client(self) -> Client:
         return Client(self.gateway())
@@ -176,12 +177,12 @@ def left_out(claim: str) -> bool:
     return claim in NOT_RECORDED or f"{claim.partition('/')[0]}/*" in NOT_RECORDED
 
 
-ASKED = [
+TESTED = [
     pytest.param("", noun, test, arguments, id=" ".join([claim, *arguments.values()]))
     for claim, noun, _, test, arguments in claims()
     if not left_out(claim) and noun not in NOUNS_NOT_RECORDED
 ]
-ASKED += [
+TESTED += [
     pytest.param(variant, noun, test, arguments, id=f"{variant} {claim}")
     for variant, (_, _, _, features) in VARIANTS.items()
     for claim, noun, feature, test, arguments in claims()
@@ -199,7 +200,7 @@ def _hurry() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("variant", "noun", "claim", "arguments"), ASKED)
+@pytest.mark.parametrize(("variant", "noun", "claim", "arguments"), TESTED)
 def test_a_claim_holds_of_a_real_cluster(
     monkeypatch: pytest.MonkeyPatch,
     variant: str,
@@ -208,8 +209,8 @@ def test_a_claim_holds_of_a_real_cluster(
     arguments: dict[str, Any],
 ) -> None:
     # Of the wishes that a pod can have, two were asked of the real injector.
-    asked = {key: value for key, value in ASKED_FOR.items() if "traffic" in key}
-    monkeypatch.setattr("fixtures.istio.admission.ASKED", asked)
+    own = {key: value for key, value in OVERRIDES.items() if "traffic" in key}
+    monkeypatch.setattr("fixtures.istio.admission.OVERRIDES", own)
     subject = getattr(World(variant), noun)()
     telling = start_observing()
     try:

@@ -21,6 +21,7 @@ from fixtures.istio.webhook import KINDS
 from fixtures.istio.webhooks import Webhooks
 from fixtures.k8s import Body
 from fixtures.k8s.termination import Termination
+from fixtures.traffic.gateway_access import AccessPath
 from suites import test_05_webhooks, test_06_init_container, test_07_gateway
 from tests.unit.states import FakeKube, recorded
 
@@ -49,7 +50,8 @@ def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers
 
 def gateway() -> tuple[FakeKube, Gateway]:
     kube = recorded("7-gateway")
-    return kube, Gateway(kube, EXPECTED, "172.18.0.2", ControlPlane(kube, EXPECTED))
+    path = AccessPath("node-port", "172.18.0.2")
+    return kube, Gateway(kube, EXPECTED, path, ControlPlane(kube, EXPECTED))
 
 
 def claims(module: ModuleType, noun: str) -> list[Any]:
