@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from fixtures.deadlines import patience
 from fixtures.kube import Kube
 from fixtures.plugins.cluster import refusal
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
-from fixtures.providers.existing import Existing, finding, owner
+from fixtures.providers.existing import Existing, api, finding, lease, owner
 from fixtures.providers.existing.api import Api
 from fixtures.providers.existing.cleaning import clean
 from fixtures.waiting import eventually
@@ -158,8 +161,42 @@ def test_a_lock_that_ran_out_is_taken_over(there: Standin, kube: Kube) -> None:
         "leases.coordination.k8s.io", {"metadata": {"name": "seatrial"}, "spec": spec}, "default"
     )
     with taken(there).provide():
-        lease = kube.get("leases.coordination.k8s.io", "seatrial", "default")
-        assert lease["spec"]["holderIdentity"] != "gone"
+        held = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+        assert held["spec"]["holderIdentity"] != "gone"
+
+
+@pytest.mark.parametrize("ahead", [-90, 90], ids=["server behind", "server ahead"])
+def test_the_lock_holds_whatever_this_machines_clock_says(
+    there: Standin, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    def skewed(stamp: str) -> datetime:
+        return parsedate_to_datetime(stamp) + timedelta(seconds=ahead)
+
+    monkeypatch.setattr(api, "parsedate_to_datetime", skewed)
+    with taken(there).provide():
+        refused = pytest.raises(UnsafeTarget, match=r"if it was killed: (\d+) s from now")
+        with refused as raised, taken(there).provide():
+            pytest.fail("both hold it")
+    left = re.search(r"killed: (\d+) s", str(raised.value))
+    assert left
+    assert int(left[1]) <= lease.SECONDS
+
+
+def test_a_lock_that_was_taken_over_is_not_released_and_its_loss_is_reported(
+    there: Standin, kube: Kube
+) -> None:
+    notes: list[str] = []
+    with taken(there, tell=notes.append).provide():
+        theirs = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+        theirs["spec"]["holderIdentity"] = "another run"
+        kube.replace("leases.coordination.k8s.io", theirs)
+    held = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+    kube.delete("leases.coordination.k8s.io", "seatrial", "default")
+    assert held["spec"]["holderIdentity"] == "another run"
+    assert notes == [
+        "WARNING: Lease default/seatrial passed to another run while this run used the cluster; "
+        "the two may have disturbed each other: repeat this run."
+    ]
 
 
 def test_two_that_only_read_do_not_disturb_each_other(there: Standin, kube: Kube) -> None:
