@@ -193,10 +193,8 @@ def test_a_lock_that_was_taken_over_is_not_released_and_its_loss_is_reported(
     held = kube.get("leases.coordination.k8s.io", "seatrial", "default")
     kube.delete("leases.coordination.k8s.io", "seatrial", "default")
     assert held["spec"]["holderIdentity"] == "another run"
-    assert notes == [
-        "WARNING: Lease default/seatrial passed to another run while this run used the cluster; "
-        "the two may have disturbed each other: repeat this run."
-    ]
+    [note] = notes
+    assert note.startswith("WARNING: Lease default/seatrial passed to another run while")
 
 
 def test_two_that_only_read_do_not_disturb_each_other(there: Standin, kube: Kube) -> None:
