@@ -2,21 +2,23 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.providers.base import ProvisioningFailed, UnsafeTarget
+from fixtures.providers.base import WAYS_IN, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.kind import cluster as cluster_module
-from fixtures.providers.kind import ownership
+from fixtures.providers.kind import ownership, ports
 from fixtures.providers.kind.cleaning import clean
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.versions import NODE_IMAGES
-from tests.providers.kinds import NAME, archive_of, left, machine, provider
-from tests.providers.standins import CREATE, MADE, Standins
+from tests.providers.kinds import NAME, NODE, about, archive_of, left, machine, provider
+from tests.providers.standins import CREATE, MADE, Row, Standins
 
 __all__ = ["machine"]
 IMAGE = NODE_IMAGES["1.34"]
@@ -27,6 +29,7 @@ def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Pat
     folder = tmp_path / "state" / NAME
     with provider(machine, archives=(archive,)).provide() as access:
         assert (access.evidence, access.context) == ("conformance", f"kind-{NAME}")
+        assert access.node_address == NODE
         assert {"node-port", "default-tag", "demo-ports", "writes"} <= access.features
     kube = f"--kubeconfig={folder}/kubeconfig"
     kubectl = f"kubectl {kube} --context=kind-{NAME}"
@@ -255,18 +258,73 @@ def test_clean_leaves_a_foreign_cluster_of_a_recorded_name(
     assert NAME in machine.clusters
 
 
-def test_a_mapped_port_is_the_same_at_the_host_and_at_the_service(
-    machine: Standins, tmp_path: Path
+HIDDEN = [
+    pytest.param({"OperatingSystem": "Docker Desktop"}, "Docker Desktop runs", id="Desktop, WSL2"),
+    pytest.param(
+        {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]},
+        "docker is rootless",
+        id="rootless",
+    ),
+]
+INGRESS: list[Row] = [
+    (r"kubectl .* get service/istio-ingressgateway .*", {"says": "service/istio-ingressgateway"}),
+    (r"kubectl .* patch service/istio-ingressgateway --patch=.*", {}),
+]
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port of this host behind which somebody listens, as the engine does for a mapped one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        monkeypatch.setattr(ports, "free", lambda: port)
+        yield port
+
+
+@pytest.mark.parametrize(("engine", "_why"), HIDDEN)
+def test_where_nodes_are_not_reached_a_port_of_this_host_leads_to_the_gateway(
+    machine: Standins, tmp_path: Path, listening: int, engine: dict[str, object], _why: str
 ) -> None:
-    machine.answer((r"kubectl .* patch service/istio-ingressgateway --patch=.*", {}))
-    with provider(machine, mapped=True).provide() as access:
-        assert access.node_address == "127.0.0.1"
+    machine.answer(about(**engine), *INGRESS)
+    with provider(machine).provide() as access:
+        assert (access.node_address, access.has("node-port")) == ("127.0.0.1", True)
         config = json.loads((tmp_path / "state" / NAME / "kind.json").read_text())
     [mapping] = config["nodes"][0]["extraPortMappings"]
     [patch] = [call for call in machine.calls("kubectl") if " patch " in call]
     port = json.loads(patch.partition("--patch=")[2])["spec"]["ports"][0]
-    assert mapping["hostPort"] == mapping["containerPort"] == port["nodePort"]
+    assert mapping["hostPort"] == mapping["containerPort"] == port["nodePort"] == listening
     assert port["port"] == 80
+
+
+@pytest.mark.parametrize(("engine", "why"), HIDDEN)
+def test_where_the_mapped_port_does_not_answer_the_gateway_is_forwarded(
+    machine: Standins, engine: dict[str, object], why: str
+) -> None:
+    machine.answer(about(**engine), *INGRESS)
+    with provider(machine).provide() as access:
+        assert access.node_address is None
+        assert access.features & set(WAYS_IN) == {"gateway-forward"}
+        assert any(
+            f"NodePorts are not reached from this machine ({why}" in n for n in access.notes
+        )
+
+
+def test_a_kept_cluster_is_reached_by_the_port_that_it_was_made_with(
+    machine: Standins, listening: int
+) -> None:
+    machine.answer(about(OperatingSystem="Docker Desktop"), *INGRESS)
+    for _ in range(2):
+        with provider(machine, keep=True).provide() as access:
+            assert (access.node_address, access.has("node-port")) == ("127.0.0.1", True)
+
+
+def test_an_installation_without_an_ingress_gateway_needs_no_port(machine: Standins) -> None:
+    machine.answer(
+        about(OperatingSystem="Docker Desktop"),
+        (r"kubectl .* get service/istio-ingressgateway .*", {"says": ""}),
+    )
+    with provider(machine, how=Installation(settings=("profile=minimal",))).provide():
+        assert not machine.unexpected
 
 
 def test_the_users_kubeconfig_is_not_touched(

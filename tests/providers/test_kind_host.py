@@ -1,6 +1,5 @@
 """What the host lacks is said before anything is made, with the command that mends it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,12 @@ from fixtures.providers.base import HostNotFit
 from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
 from fixtures.walk import KindSettings, Settings
-from tests.providers.kinds import machine, provider
-from tests.providers.standins import INFO, Row, Standins
+from tests.providers.kinds import ABOUT, about, machine, provider
+from tests.providers.standins import Row, Standins
 
 __all__ = ["machine"]
-SERVER, ABOUT = r"docker info --format \{.*", r"docker info --format=.*"
+SERVER = r"docker info --format \{.*"
 DEMO, DEFAULT = Installation(), Installation(settings=("profile=default",))
-
-
-def about(**told: object) -> Row:
-    return ABOUT, {"says": json.dumps({**INFO, **told})}
 
 
 LACKS = [
