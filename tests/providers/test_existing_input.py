@@ -57,10 +57,14 @@ def refused(environment: dict[str, str], **more: Any) -> ProvisionError:
 
 
 FILES = [
-    pytest.param("", "is empty; name a full one in KUBECONFIG", id="empty"),
+    pytest.param(
+        "", "is empty; name the right file with --kubeconfig or in KUBECONFIG", id="empty"
+    ),
     pytest.param("a: [", ", line 1 is not YAML; name the right file", id="not YAML"),
-    pytest.param("[1]", "is no kubeconfig: its clusters cannot be read", id="a list"),
-    pytest.param("contexts: [1]", "is no kubeconfig: its contexts cannot", id="no context in it"),
+    pytest.param("[1]", "is not a kubeconfig; name the right file", id="a list"),
+    pytest.param("contexts: [1]", "its contexts cannot be read", id="no context in it"),
+    pytest.param("contexts: [{name: a, context: b}]", "its contexts cannot be read", id="no body"),
+    pytest.param("\x00", "is not YAML", id="binary"),
     pytest.param("kind: Config", "no such context in", id="no such context"),
     pytest.param(
         config(**{"client-certificate-data": ended_certificate()}),
@@ -89,7 +93,7 @@ def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, text: str, words: str)
 def test_there_is_no_kubeconfig(tmp_path: Path) -> None:
     error = refused({"HOME": str(tmp_path)})
     assert str(tmp_path / ".kube" / "config") in str(error)
-    assert "set KUBECONFIG" in str(error)
+    assert "with --kubeconfig or in KUBECONFIG" in str(error)
 
 
 def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anywhere(
@@ -104,6 +108,27 @@ def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anyw
     error = refused({"KUBECONFIG": path}, context="other")
     assert "--kube-context other: no such context" in str(error)
     assert "there are: staging" in str(error)
+
+
+def test_a_file_that_is_named_is_the_only_one_that_is_read(tmp_path: Path) -> None:
+    named, other = tmp_path / "a:b", tmp_path / "other"
+    named.write_text(config(tokenFile="token"))
+    other.write_text(config().replace("staging", "other"))
+    environment = {"KUBECONFIG": str(other)}
+    assert kubeconfig.of_context("staging", environment, named).server == "http://127.0.0.1:1"
+    assert "there are: staging" in str(refused(environment, kubeconfig=named, context="other"))
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "[1]", None], ids=["empty", "YAML", "list", "gone"])
+def test_a_file_that_is_named_and_cannot_be_used_is_one_line(
+    tmp_path: Path, text: str | None
+) -> None:
+    named = tmp_path / "named"
+    if text is not None:
+        named.write_text(text)
+    error = refused({}, kubeconfig=named)
+    assert f"kubeconfig {named}" in str(error)
+    assert error.exit_code == 10
 
 
 @contextmanager
