@@ -19,8 +19,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures.expectations.gateway import LISTENER
-from fixtures.kube import Body, Refused, Reply, Unreachable
+from fixtures.istio.releases.gateway import LISTENER
+from fixtures.k8s import Body, Refused, Reply, Unreachable
 from tests.judge.upstream import SHARED
 from tests.unit.states import FakeKube
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.redact import HIDDEN, Redactor
+from fixtures.run.redaction import HIDDEN, Redactor
 
 SECRET = "s3cr3t-of-the-user"  # the canary, no password
 
@@ -44,9 +44,7 @@ def learned(tmp_path: Path, user: dict[str, Any]) -> Redactor:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_credential_is_hidden_wherever_it_turns_up(
-    tmp_path: Path, user: dict[str, Any]
-) -> None:
+def test_a_credential_is_hidden_wherever_it_turns_up(tmp_path: Path, user: dict[str, Any]) -> None:
     assert learned(tmp_path, user).text(f"seen: {SECRET}.") == f"seen: {HIDDEN}."
 
 

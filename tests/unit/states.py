@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.kube import Body, Kube, Refused
+from fixtures.k8s import Body, Kube, Refused
 
 STATES = Path(__file__).parents[3] / "shared" / "recorded" / "states"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.mesh import access_log
-from fixtures.mesh.access_log import AccessLogLine
-from fixtures.mesh.response_flags import explain
+from fixtures.traffic import access_log
+from fixtures.traffic.access_log import AccessLogLine
+from fixtures.traffic.response_flags import explain
 
 RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "kubectl"
 

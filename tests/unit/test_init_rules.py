@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.expectations.redirection import FLAGS_EXPECTED
-from fixtures.mesh.init_rules import LONG_NAMES, InitRules
+from fixtures.istio.init_rules import LONG_NAMES, InitRules
+from fixtures.istio.releases.redirection import FLAGS_EXPECTED
 
 STATES = Path(__file__).parents[3] / "shared" / "recorded" / "states"
 

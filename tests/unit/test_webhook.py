@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.mesh.webhook import Target, Webhook, entries
+from fixtures.istio.webhook import Target, Webhook, entries
 
 RAW = Path(__file__).parents[3] / "shared" / "recorded" / "kubectl" / "02-webhooks-raw.txt"
 
