@@ -136,6 +136,14 @@ def test_versions_and_features_are_read_from_it(there: Standin) -> None:
     assert not access.kubeconfig.exists()
 
 
+def test_mesh_writes_allow_the_restart_and_never_add_ons(there: Standin) -> None:
+    with taken(there).provide() as access:
+        assert "--allow-mesh-writes" in access.withheld["restart"]
+    with taken(there, allow_mesh_writes=True).provide() as access:
+        assert set(access.withheld) == {"addons"}
+        assert "--allow-mesh-writes" not in access.withheld["addons"]
+
+
 def test_a_version_that_is_not_there_is_told_and_expected_all_the_same(there: Standin) -> None:
     with taken(there, istio_version="1.30", kube_version="1.34").provide() as access:
         assert access.istio_version == "1.30.0"
