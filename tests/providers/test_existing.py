@@ -28,7 +28,7 @@ from fixtures.providers.existing.cleaning import clean
 from fixtures.run.cluster import refusal
 from tests.embedded.conftest import VERSIONS, Standin, started
 
-SUPPORTED = partial(refusal, allowed=False)
+SUPPORTED = partial(refusal, allowed=False, made=False)
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 KINDS = (
@@ -230,6 +230,17 @@ def test_a_mesh_that_the_suite_does_not_know_is_refused(there: Standin) -> None:
     refused = pytest.raises(HostNotFit, match=r"too old: this suite knows 1\.13 to")
     with refused, provider.provide():
         pytest.fail("it was provided")
+
+
+def test_a_newer_kubernetes_is_a_warning_and_one_claim(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    home = tmp_path_factory.mktemp("newer")
+    with started(home, "--istio-version", "1.29.6", "--kube-version", "1.37.0") as cluster:
+        report = walk(cluster, tmp_path, "--profile", "readonly")
+    assert set(verdicts(report, "failed")) == {"cluster/the-kubernetes-version-is-supported"}
+    assert report["exit_code"] == 1
+    assert len(verdicts(report, "passed")) > 30
 
 
 def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path: Path) -> None:

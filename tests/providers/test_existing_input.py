@@ -25,7 +25,7 @@ from fixtures.run.cluster import refusal
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
-SUPPORTED = partial(refusal, allowed=False)
+SUPPORTED = partial(refusal, allowed=False, made=False)
 
 
 def config(server: str = "http://127.0.0.1:1", **user: str) -> str:
@@ -187,6 +187,11 @@ def test_versions_that_do_not_fit_are_told_with_the_range(
     assert words in refusal(istio, kube, allowed=False)
     assert "--allow-unsupported" in refusal(istio, kube, allowed=False)
     assert refusal(istio, kube, allowed=True) == ""
+
+
+def test_a_cluster_that_exists_is_tested_on_a_kubernetes_that_istio_does_not_support() -> None:
+    assert refusal("1.20.8", "1.31.4", allowed=False, made=False) == ""
+    assert "1.9.0 is too old" in refusal("1.9.0", "1.20.1", allowed=False, made=False)
 
 
 @pytest.mark.parametrize(("istio", "kube"), [("1.30.3", "1.34.2-gke.1"), ("1.99.0", "1.60.0")])
