@@ -20,10 +20,9 @@ import pytest
 from fixtures.claims import Unmet
 from fixtures.claims.deadlines import patience
 from fixtures.claims.waiting import eventually
-from fixtures.k8s import Kube
+from fixtures.k8s import Kube, wire
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
-from fixtures.providers.existing import Existing, api, finding, lease, owner
-from fixtures.providers.existing.api import Api
+from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
 from fixtures.run.cluster import refusal
 from tests.embedded.conftest import VERSIONS, Standin, started
@@ -180,7 +179,7 @@ def test_the_lock_holds_whatever_this_machines_clock_says(
     def skewed(stamp: str) -> datetime:
         return parsedate_to_datetime(stamp) + timedelta(seconds=ahead)
 
-    monkeypatch.setattr(api, "parsedate_to_datetime", skewed)
+    monkeypatch.setattr(wire, "parsedate_to_datetime", skewed)
     with taken(there).provide():
         refused = pytest.raises(UnsafeTarget, match=r"if it was killed: (\d+) s from now")
         with refused as raised, taken(there).provide():
@@ -280,9 +279,9 @@ def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
 def test_a_user_who_may_not_write_is_told_what_is_missing(
     there: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may = Api.may
+    may = Kube.may
     monkeypatch.setattr(
-        Api, "may", lambda *a, **k: a[1:3] != ("create", "namespaces") and may(*a, **k)
+        Kube, "may", lambda *a, **k: a[1:3] != ("create", "namespaces") and may(*a, **k)
     )
     with taken(there).provide() as access:
         assert access.read_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -132,7 +134,7 @@ def test_a_file_that_is_named_and_cannot_be_used_is_one_line(
 
 
 @contextmanager
-def server(*answers: tuple[int, str]) -> Iterator[str]:
+def server(*answers: tuple[int, str], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that gives these answers, the last one again and again."""
     left = list(answers)
 
@@ -147,12 +149,15 @@ def server(*answers: tuple[int, str]) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        if tls:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
         threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{http.server_port}"
         http.shutdown()
 
 
-NOTHING = '{"items": [], "gitVersion": "v1.34.4"}'
+NOTHING = """{"items": [], "gitVersion": "v1.34.4", "versions": [{"version": "v1"}],
+              "preferredVersion": {"version": "v1"}}"""
 FORBIDDEN = (
     '{"kind": "Status", "message": "nodes is forbidden: User \\"u\\" cannot list resource"}'
 )
@@ -161,7 +166,23 @@ ANSWERS = [
     pytest.param((401, '{"message": "Unauthorized"}'), "log in again", id="credentials"),
     pytest.param((403, FORBIDDEN), 'User "u" cannot list resource', id="no permission"),
     pytest.param((200, NOTHING), "Istio is absent", id="no Istio"),
+    pytest.param((200, "{}"), "not as a Kubernetes API server does", id="JSON of something else"),
 ]
+
+
+def test_a_server_of_another_authority_is_told_from_one_that_is_silent(tmp_path: Path) -> None:
+    theirs, ours = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.issue_cert("127.0.0.1").configure_cert(context)
+    path = tmp_path / "config"
+    with server((200, NOTHING), tls=context) as url:
+        content = yaml.safe_load(config(url))
+        authority = base64.b64encode(ours.cert_pem.bytes()).decode()
+        content["clusters"][0]["cluster"]["certificate-authority-data"] = authority
+        path.write_text(yaml.safe_dump(content))
+        error = str(refused({"KUBECONFIG": str(path)}))
+    assert "a certificate that the kubeconfig's authority did not sign" in error
+    assert "does not answer" not in error
 
 
 @pytest.mark.parametrize(("answer", "words"), ANSWERS)
