@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.providers.base import WAYS_IN, ProvisioningFailed, UnsafeTarget
+from fixtures.providers.base import WAYS_IN, HostNotFit, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.kind import cluster as cluster_module
 from fixtures.providers.kind import ownership, ports
 from fixtures.providers.kind.cleaning import clean
@@ -316,6 +316,15 @@ def test_a_kept_cluster_is_reached_by_the_port_that_it_was_made_with(
     for _ in range(2):
         with provider(machine, keep=True).provide() as access:
             assert (access.node_address, access.has("node-port")) == ("127.0.0.1", True)
+
+
+def test_a_mapped_port_that_is_taken_meanwhile_is_the_hosts_fault(machine: Standins) -> None:
+    error = "ERROR: failed to create cluster: Bind for 127.0.0.1 failed: port is already allocated"
+    machine.answer(about(OperatingSystem="Docker Desktop"), (CREATE, {"code": 1, "says": error}))
+    with pytest.raises(HostNotFit, match=r"port 3\d+ of .*was taken") as raised:
+        provider(machine).provide().__enter__()
+    assert raised.value.exit_code == 11
+    assert left(machine) == []
 
 
 def test_an_installation_without_an_ingress_gateway_needs_no_port(machine: Standins) -> None:
