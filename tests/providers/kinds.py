@@ -12,9 +12,10 @@ import pytest
 
 from fixtures.providers.existing.finding import Found
 from fixtures.providers.kind import Kind, host
+from fixtures.providers.kind.directories import Directories
 from fixtures.providers.kind.installing import Installation
-from fixtures.providers.kind.places import Places
-from fixtures.providers.kind.tools import Wanted
+from fixtures.providers.kind.tools import ToolSpec
+from fixtures.run.timeline import Timeline
 from tests.providers.standins import INFO, Row, Standins, standins
 
 NAME = "seatrial-istio1.29.6-kube1.34"
@@ -53,11 +54,11 @@ def found(*_: object, hidden: bool) -> Found:
         revision="",
         kube="1.34.3",
         evidence="conformance",
-        features=frozenset({way}),
+        features=frozenset({way, "ingress-gateway"}),
         node=node,
         absent=frozenset(),
         not_allowed="",
-        no_way_in="",
+        no_access_path="",
     )
 
 
@@ -72,12 +73,13 @@ def provider(
     """A provider whose tools stand in."""
     home = machine.home.parent
     return Kind(
-        wanted=Wanted("1.29.6", "1.34", istio_dir=machine.istio),
+        wanted=ToolSpec("1.29.6", "1.34", istio_dir=machine.istio),
         installation=how or Installation(),
         diagnostics=home / "logs",
+        timeline=other.pop("timeline", Timeline()),
         image_archives=archives,
         keep=keep,
-        places=Places(cache=home / "cache", state=home / "state"),
+        directories=Directories(cache=home / "cache", state=home / "state"),
         **other,
     )
 

@@ -308,8 +308,8 @@ def test_the_way_in_is_tried_and_not_believed(
 ) -> None:
     monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
     node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
-    assert finding._way_in(service("10.9.9.9", 30000, 15021), [node]) == way
-    assert finding._way_in(None, [node]) == ("", None)
+    assert finding._access_path(service("10.9.9.9", 30000, 15021), [node]) == way
+    assert finding._access_path(None, [node]) == ("", None)
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube: Kube) -> None:

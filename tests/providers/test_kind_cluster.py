@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.providers.base import WAYS_IN, HostNotFit, ProvisioningFailed, UnsafeTarget
+from fixtures.providers.base import ACCESS_PATHS, HostNotFit, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.kind import cluster as cluster_module
 from fixtures.providers.kind import ownership, ports
 from fixtures.providers.kind.cleaning import clean
@@ -223,27 +223,27 @@ def test_clean_removes_what_a_killed_run_left_and_only_that(
 ) -> None:
     abandon(machine, tmp_path)
     machine.have({**machine.clusters, "kind": "", "seatrial-other": "/not/ours"})
-    places = provider(machine).places
-    assert list(clean(places, ())) == [(True, f"{NAME}: removed")]
+    directories = provider(machine).directories
+    assert list(clean(directories, ())) == [(True, f"{NAME}: removed")]
     assert machine.clusters == {"kind": "", "seatrial-other": "/not/ours"}
     assert left(machine) == []
-    assert list(clean(places, ())) == []
+    assert list(clean(directories, ())) == []
 
 
 def test_clean_leaves_what_is_kept_until_it_is_named(machine: Standins) -> None:
     with provider(machine, keep=True).provide():
         pass
-    places = provider(machine).places
-    [(well, line)] = clean(places, ())
+    directories = provider(machine).directories
+    [(well, line)] = clean(directories, ())
     assert well
     assert "kept; to remove it" in line
-    assert list(clean(places, (NAME,))) == [(True, f"{NAME}: removed")]
+    assert list(clean(directories, (NAME,))) == [(True, f"{NAME}: removed")]
     assert machine.clusters == {}
 
 
 def test_clean_leaves_what_a_run_holds(machine: Standins) -> None:
     with provider(machine).provide():
-        [(_, line)] = clean(provider(machine).places, ())
+        [(_, line)] = clean(provider(machine).directories, ())
         assert "in use by a run" in line
         assert NAME in machine.clusters
 
@@ -253,7 +253,7 @@ def test_clean_leaves_a_foreign_cluster_of_a_recorded_name(
 ) -> None:
     abandon(machine, tmp_path)
     machine.have({NAME: "/somebody/elses"})
-    [(_, line)] = clean(provider(machine).places, ())
+    [(_, line)] = clean(provider(machine).directories, ())
     assert "not ours; left alone" in line
     assert NAME in machine.clusters
 
@@ -303,7 +303,7 @@ def test_where_the_mapped_port_does_not_answer_the_gateway_is_forwarded(
     machine.answer(about(**engine), *INGRESS)
     with provider(machine).provide() as access:
         assert access.node_address is None
-        assert access.features & set(WAYS_IN) == {"gateway-forward"}
+        assert access.features & set(ACCESS_PATHS) == {"gateway-forward"}
         assert any(
             f"NodePorts are not reached from this machine ({why}" in n for n in access.notes
         )

@@ -10,6 +10,7 @@ from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
 from fixtures.run.cluster import kind_for, sources
 from fixtures.run.run import KindSettings, Settings
+from fixtures.run.timeline import Timeline
 from tests.providers.kinds import ABOUT, about, machine, provider
 from tests.providers.standins import Row, Standins
 
@@ -110,7 +111,7 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: Stand
     registries, announced = sources(settings)
     assert registries == ("mirror.example:5000", "quay.io", "docker.io")
     assert announced == ()
-    assert kind_for(settings).hub == "mirror.example:5000/istio"
+    assert kind_for(settings, Timeline()).hub == "mirror.example:5000/istio"
     plain, ending = sources(replace(settings, kind=KindSettings()))
     assert "registry.istio.io" in plain
     assert "registry.istio.io" in ending[0]
