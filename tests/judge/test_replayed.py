@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import NotClaimed, start_telling, waiting
+from fixtures.claims import NotTested, start_observing
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.admission import Admission
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
@@ -27,7 +28,7 @@ from fixtures.istio.restarted import Restarted
 from fixtures.istio.sample import PlainSample, Sample
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
-from fixtures.k8s.termination import Departure
+from fixtures.k8s.termination import Termination
 from fixtures.providers.base import DEMO
 from fixtures.run.stages import STAGES, stage_of
 from fixtures.traffic.availability import Availability
@@ -111,12 +112,12 @@ class World:
     def plain_sample(self) -> PlainSample:
         state = "3-plain-bookinfo"
         kube, rows = as_kube(replayed(state)), expected(ISTIO, KUBE, [KUBE])
-        return PlainSample(kube, rows, first=Sample(kube, rows).remember())
+        return PlainSample(kube, rows, first=Sample(kube, rows).snapshot())
 
     def injected_sample(self, state: str = "4-injected") -> InjectedSample:
         before = self.plain_sample().first
         kube = as_kube(self.kube(state))
-        old = Departure(kube, (), frozenset(), since="the injection")  # see NOT_RECORDED
+        old = Termination(kube, (), frozenset(), since="the injection")  # see NOT_RECORDED
         return InjectedSample(kube, self.rows(state), before=before, old_pods=old)
 
     def init_containers(self) -> InitContainers:
@@ -146,8 +147,8 @@ class World:
         before = (self.kube("7-gateway").list("pods", space) for space in spaces)
         old = frozenset(body["metadata"]["uid"] for bodies in before for body in bodies)
         sample, gateway = self.injected_sample(state), self.gateway(state)
-        gone = Departure(sample.kube, spaces, old, since="the restart")
-        return Restarted(sample, gateway, old, gone, Availability(asked=()))
+        gone = Termination(sample.kube, spaces, old, since="the restart")
+        return Restarted(sample, gateway, old, gone, Availability(requests=()))
 
 
 def claims() -> Iterator[tuple[str, str, str, Callable[..., None], dict[str, Any]]]:
@@ -193,8 +194,9 @@ ASKED += [
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 @pytest.mark.parametrize(("variant", "noun", "claim", "arguments"), ASKED)
@@ -209,12 +211,12 @@ def test_a_claim_holds_of_a_real_cluster(
     asked = {key: value for key, value in ASKED_FOR.items() if "traffic" in key}
     monkeypatch.setattr("fixtures.istio.admission.ASKED", asked)
     subject = getattr(World(variant), noun)()
-    telling = start_telling()
+    telling = start_observing()
     try:
         claim(subject, **arguments)
-    except NotClaimed as e:
+    except NotTested as e:
         pytest.skip(f"not claimed: {e}")
-    assert telling.examined, "it looked at nothing"
+    assert telling.inspected, "it looked at nothing"
 
 
 def test_what_is_left_out_is_named_once_and_exists() -> None:

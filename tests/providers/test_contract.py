@@ -35,7 +35,7 @@ from fixtures.providers.existing import Existing
 from fixtures.providers.kind.directories import of_user
 from fixtures.run import kind_options
 from fixtures.run.cluster import kind_for, refusal
-from fixtures.run.run import Settings
+from fixtures.run.settings import Settings
 from fixtures.run.timeline import Timeline
 from tests.embedded.conftest import VERSIONS, started
 
@@ -189,7 +189,7 @@ def must_be_ready(url: str) -> None:
         seen = str(requests.get(url, timeout=SECONDS).status_code)
     except requests.RequestException as e:
         seen = type(e).__name__
-    expect(f"GET {url}", expected="200", seen=seen)
+    expect(f"GET {url}", expected="200", got=seen)
 
 
 def address_of(node: Body) -> str:
