@@ -6,17 +6,17 @@ from queue import Queue
 
 import pytest
 
-from fixtures.providers import rehearsal
+from fixtures.providers import embedded_process
 from fixtures.providers.base import HostNotFit, ProvisionError, ProvisioningFailed
-from fixtures.providers.rehearsal import Rehearsal
+from fixtures.providers.embedded_process import Embedded
 
 READY = 'print(\'{"ready": true, "node": "127.9.0.2", "features": ["writes"]}\', flush=True); '
 
 
-def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Rehearsal:
+def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Embedded:
     died = deaths or Queue[str]()
     command = (sys.executable, "-c", f"import sys; {code}")
-    return Rehearsal("1.31.0", "1.35", folder / "log" / "embedded.log", died.put, command=command)
+    return Embedded("1.31.0", "1.35", folder / "log" / "embedded.log", died.put, command=command)
 
 
 def test_access_says_what_the_process_said(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_process_that_does_not_become_ready_is_one_line(
     kind: type[ProvisionError],
     words: str,
 ) -> None:
-    monkeypatch.setattr(rehearsal, "READY_SECONDS", 0.3 if "stdin" in code else 30)
+    monkeypatch.setattr(embedded_process, "READY_SECONDS", 0.3 if "stdin" in code else 30)
     with pytest.raises(kind, match=words) as raised, provider(tmp_path, code).provide():
         pass
     assert "\n" not in str(raised.value)
@@ -86,7 +86,7 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
     code += 'print(\'{"ready": true, "absent": ["gone"], "revision": "canary"}\', flush=True); '
     command = (sys.executable, "-c", f"import sys; {code} sys.stdin.read()")
     log = tmp_path / "embedded.log"
-    wished = Rehearsal(
+    wished = Embedded(
         *("1.31.0", "1.35", log, Queue[str]().put, "helm", ("revision=canary", "a=b")),
         command=command,
     )
