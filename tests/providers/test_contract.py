@@ -92,7 +92,7 @@ def existing(folder: Path) -> Iterator[Case]:
         provider = Existing(
             context=context,
             supported=partial(refusal, allowed=False),
-            tell=pytest.fail,
+            warn=pytest.fail,
             environment={"KUBECONFIG": str(file)},
         )
         owner = Kube.connect(Access(file, context, None, "rehearsal", "test", "1", "1"))
