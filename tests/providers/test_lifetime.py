@@ -170,7 +170,7 @@ def test_a_cluster_that_dies_ends_the_walk_in_one_line(tmp_path: Path) -> None:
         output = run.rest()
         assert run.process.wait() == 10
         report = run.ended()
-    assert "the embedded cluster ended by signal 9 in mid-walk" in report["reason"]
+    assert "the embedded cluster ended by signal 9 during the run" in report["reason"]
     assert (report["complete"], report["exit_code"]) == (False, 10)
     assert "Traceback" not in output
 
