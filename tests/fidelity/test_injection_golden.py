@@ -16,12 +16,12 @@ from fixtures.providers.embedded.istio.case import Settings
 from fixtures.providers.embedded.istio.injector import inject, is_wanted, review
 from fixtures.providers.embedded.istio.installation import Installation, installation
 from fixtures.providers.embedded.istio.templates import facts, read
+from tests.judge import upstream
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 
-_SHARED = Path(__file__).parents[3] / "shared"
-_ISTIO = _SHARED / "istio"
-_GOLDEN = sorted(_ISTIO.glob("*/golden/*.injected"))
+_GOLDEN = sorted(upstream.FOLDER.glob("*/golden/*.injected"))
 # The hub of the tree in which Istio's own test made the files.
 _HUBS = {"1.30": "registry.istio.io/testing", "1.31": "registry.istio.io/testing"}
 _OLDER_HUB = "gcr.io/istio-testing"
@@ -33,10 +33,6 @@ _ADDED_VOLUMES = {
     *("workload-socket", "credential-socket", "workload-certs", "istio-envoy", "istio-data"),
     *("istio-podinfo", "istio-token", "istiod-ca-cert", "istio-ca-crl"),
 }
-
-pytestmark = pytest.mark.skipif(
-    not _SHARED.is_dir(), reason="recordings and golden files are not at hand (../shared)"
-)
 
 
 def _settings(version: str, case: str) -> Settings:
@@ -116,8 +112,7 @@ def test_injection_agrees_with_the_golden_file(golden: Path) -> None:
 
 @pytest.mark.parametrize("name", _ANSWERS)
 def test_a_real_question_gets_the_real_answer(name: str) -> None:
-    path = _SHARED / "recorded" / "istio" / "inject" / f"{name}.json"
-    recorded = json.loads(path.read_text())
+    recorded = ISTIO_1_29.json(f"istio/inject/{name}.json")
     of = installation("1.29.6")
     found = read("values.yaml", of)
     settings = Settings(of, found["injector"], found["mesh"], native=True)

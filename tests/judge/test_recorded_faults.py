@@ -28,8 +28,9 @@ from fixtures.mesh.gateway import Gateway
 from fixtures.mesh.injected import InjectedSample
 from fixtures.mesh.pod import Pod
 from fixtures.mesh.webhooks import Webhooks
-from tests.judge.replay import RECORDED, Replay, recording, replayed
+from tests.judge.replay import Replay, replayed
 from tests.judge.test_replayed import World
+from tests.recordings import ISTIO_1_29
 
 SLICES = "endpointslices.discovery.k8s.io"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
@@ -114,7 +115,7 @@ class Broken:
 
 def broken(name: str) -> Broken:
     """Change the recorded cluster as the transcript of a fault shows it."""
-    record, kube = Record(recording("faults", f"{name}.txt")), replayed("7-gateway", apart=True)
+    record, kube = Record(ISTIO_1_29.text(f"faults/{name}.txt")), replayed("7-gateway", apart=True)
     _scaled(record, kube)
     _relabelled(record, kube)
     _deleted(record, kube)
@@ -314,16 +315,15 @@ def test_a_page_that_is_200_with_an_error_inside_is_noticed() -> None:
 
 
 def test_the_words_of_refusals_are_those_that_are_expected() -> None:
-    assert REFUSAL in recording("faults", "virtualservice-invalid-refused.txt")
-    refused = recording("istio", "inject", "bad-annotation.json")
+    assert REFUSAL in ISTIO_1_29.text("faults/virtualservice-invalid-refused.txt")
+    refused = ISTIO_1_29.text("istio/inject/bad-annotation.json")
     assert DENIAL in json.loads(refused)["response"]["response"]["status"]["message"]
-    events = Record(recording("faults", "bad-traffic-annotation.txt")).said("get events")
+    events = Record(ISTIO_1_29.text("faults/bad-traffic-annotation.txt")).said("get events")
     assert "denied the request: failed to run injection template" in events
 
 
 def test_every_recorded_fault_is_noticed_or_said_to_hold_too_little() -> None:
-    recording("faults", "dns-down.txt")
-    names = {path.stem for path in (RECORDED / "faults").glob("*.txt")}
+    names = set(ISTIO_1_29.names("faults", ".txt"))
     asked = Path(__file__).read_text()
-    assert {name for name in names if f'"{name}' not in asked} == set()
+    assert {name for name in names if not re.search(f'["/]{name}', asked)} == set()
     assert set(NOT_ENOUGH) <= names

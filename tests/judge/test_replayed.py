@@ -65,9 +65,9 @@ NOT_RECORDED = {
 NOUNS_NOT_RECORDED = {"api_gateway", "api_client"}
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
 VARIANTS = {
-    "classic": ("variant-classic-sidecars", frozenset[str](), "", DEMO),
-    "revision": ("variant-revision-canary-tag-prod", frozenset[str](), "canary", DEMO),
-    "helm": ("variant-helm", HELM_HAS_NOT, "", frozenset({"ingress-gateway"})),
+    "classic": ("classic/injected", frozenset[str](), "", DEMO),
+    "revision": ("revision/injected", frozenset[str](), "canary", DEMO),
+    "helm": ("helm/injected", HELM_HAS_NOT, "", frozenset({"ingress-gateway"})),
 }
 VARIANTS_NOUNS = {
     "control_plane",

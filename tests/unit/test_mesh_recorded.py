@@ -111,7 +111,7 @@ def test_a_real_injected_sample_holds(claim: Callable[[InjectedSample], None]) -
 def test_a_real_sample_with_classic_sidecars_holds(
     claim: Callable[[InjectedSample], None],
 ) -> None:
-    claim(injected("variant-classic-sidecars")[1])
+    claim(injected("classic/injected")[1])
 
 
 def seen(ask: Callable[[], object]) -> Unmet:
@@ -361,7 +361,7 @@ def test_two_sidecars_are_one_too_many() -> None:
 
 def test_a_classic_sidecar_where_a_native_one_belongs_is_noticed_with_the_rule() -> None:
     before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
-    kube = recorded("variant-classic-sidecars")
+    kube = recorded("classic/injected")
     subject = InjectedSample(kube, EXPECTED, before=before, old_pods=leaving(kube, before))
     error = seen(subject.expect_sidecars_in_place)
     assert "expected istio-proxy in initContainers, saw istio-proxy in containers" in str(error)
