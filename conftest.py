@@ -7,17 +7,17 @@ pytest.register_assert_rewrite("fixtures", "reports")
 
 # Pytest calls the last one first when it begins, and ends it last.
 pytest_plugins = [
-    "fixtures.plugins.cluster",
-    "fixtures.plugins.world",
-    "fixtures.plugins.world_traffic",
-    "fixtures.plugins.plan",
-    "fixtures.plugins.claims",
-    "fixtures.plugins.ahead",
-    "fixtures.plugins.diagnostics",
-    "fixtures.plugins.prove",
-    "fixtures.plugins.options",
-    "fixtures.plugins.roles",
+    "fixtures.run.cluster",
+    "fixtures.setup.fixtures_early",
+    "fixtures.setup.fixtures_late",
+    "fixtures.run.plan",
+    "fixtures.run.claims_plugin",
+    "fixtures.run.background",
+    "fixtures.diagnostics.plugin",
+    "fixtures.run.prove",
+    "fixtures.run.options",
+    "fixtures.run.roles",
     "reports.terminal",
     "reports.recorder",
-    "fixtures.plugins.lifetime",
+    "fixtures.run.signals",
 ]

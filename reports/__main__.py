@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fixtures.plugins.options import REPORTS
+from fixtures.run.options import REPORTS
 from reports.bundle import NAME, collect, digest, pack, unpack
 from reports.compare import FORMATS
 from reports.differences import compare

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.faults import CATALOGUE
-from fixtures.ledger import NAME, Ledger
-from fixtures.plugins.claims import asks, claim_of
-from fixtures.plugins.options import PROFILES
-from fixtures.stages import STAGES
-from fixtures.walk import Claim
+from fixtures.faults.catalog import CATALOGUE
+from fixtures.run.claims_plugin import asks, claim_of
+from fixtures.run.ledger import NAME, Ledger
+from fixtures.run.options import PROFILES
+from fixtures.run.run import Claim
+from fixtures.run.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "claims.md"

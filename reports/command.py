@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from fixtures.redact import HIDDEN, is_secret
-from fixtures.walk import Settings
+from fixtures.run.redaction import HIDDEN, is_secret
+from fixtures.run.run import Settings
 
 ROOT = Path(__file__).parents[1]
 GIT_SECONDS = 5

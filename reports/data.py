@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fixtures.timeline import critical_path
-from fixtures.walk import Answer
+from fixtures.run.run import Answer
+from fixtures.run.timeline import critical_path
 from reports.model import Run, StageRun
 
 SCHEMA_VERSION = 2

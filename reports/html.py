@@ -15,7 +15,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import escape
 
-from fixtures.walk import Answer
+from fixtures.run.run import Answer
 from reports.model import EXIT_WORDS, Run, StageRun
 from reports.pictures.mesh import mesh_of, proxies_of
 from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of

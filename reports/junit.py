@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from fixtures.walk import Answer
+from fixtures.run.run import Answer
 from reports.model import EXIT_WORDS, Run, StageRun
 
 # What XML 1.0 cannot hold, however escaped.

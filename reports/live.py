@@ -1,6 +1,6 @@
 """What a run is at right now: a line in place on a terminal, a plain line now and then elsewhere.
 
-Waits (`fixtures.waiting`) and steps (`fixtures.timeline`) tell from any thread; nothing here waits
+Waits (`fixtures.claims.waiting`) and steps (`fixtures.run.timeline`) tell from any thread; nothing here waits
 for them. The lines that stay are the business of `reports.terminal`.
 """
 
@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from fixtures.timeline import Step
-from fixtures.waiting import Waiting
+from fixtures.claims.waiting import Waiting
+from fixtures.run.timeline import Step
 
 REFRESH_SECONDS = 0.5
 # What is over sooner is not worth a line: in place, it would only flicker.

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import get_args
 
 from fixtures.claims import Kind
-from fixtures.stages import Stage
-from fixtures.timeline import Step
-from fixtures.waiting import Wait, waits
-from fixtures.walk import VERDICTS, Answer, Broken, Verdict, Walk
+from fixtures.claims.waiting import Wait, waits
+from fixtures.run.run import VERDICTS, Answer, Broken, Verdict, Walk
+from fixtures.run.stages import Stage
+from fixtures.run.timeline import Step
 from reports.command import command_of, suite
 
 EXIT_WORDS = {

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.plugins.diagnostics import FOLDER, tidy
-from fixtures.plugins.verdicts import first_line
+from fixtures.diagnostics.plugin import FOLDER, tidy
 from fixtures.providers.base import Access
-from fixtures.walk import Walk, is_walk, walk_of
+from fixtures.run.run import Walk, is_walk, walk_of
+from fixtures.run.verdicts import first_line
 from reports import bundle
 from reports.data import as_json
 from reports.html import page

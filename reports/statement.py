@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from fixtures.walk import Answer, Verdict
+from fixtures.run.run import Answer, Verdict
 from reports.model import Run
 
 API_VERSION = "seatrial.example/v1"

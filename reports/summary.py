@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from fixtures.walk import Verdict
+from fixtures.run.run import Verdict
 from reports.model import EXIT_WORDS, Run, StageRun
 
 MOST = 20

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from fixtures.walk import Answer
+from fixtures.run.run import Answer
 from reports.html import STYLE, article, title_of, word_of
 from reports.model import Run
 from reports.terminal import answer_of

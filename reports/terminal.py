@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from fixtures.stages import Stage
-from fixtures.waiting import listen
-from fixtures.walk import Answer, Claim, Verdict, Walk, is_walk, walk_of
+from fixtures.claims.waiting import listen
+from fixtures.run.run import Answer, Claim, Verdict, Walk, is_walk, walk_of
+from fixtures.run.stages import Stage
 from reports.live import Live, takes_lines_in_place, undisturbed
 from reports.model import EXIT_WORDS, Run, run_of
 
@@ -38,7 +38,7 @@ CATEGORIES: dict[Verdict, str] = {"not-claimed": "not claimed"}
 
 
 def answer_of(report: pytest.TestReport | pytest.CollectReport) -> Answer | None:
-    """The answer that `fixtures.plugins.claims` gave to this report, if it did."""
+    """The answer that `fixtures.run.claims_plugin` gave to this report, if it did."""
     if isinstance(report, pytest.CollectReport):
         return None
     given = dict(report.user_properties).get("answer")

@@ -1,6 +1,6 @@
 """`python -m reports.versions_page` writes docs/versions.md: what differs between releases.
 
-Made of the rows in `fixtures.expectations`, so that nothing is told here that a walk does not go
+Made of the rows in `fixtures.istio.releases`, so that nothing is told here that a walk does not go
 by. With `--check` it writes nothing and ends with 1 if the page is not what the rows say.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.expectations import (
+from fixtures.istio.releases import (
     addons,
     bookinfo,
     cni,
@@ -22,19 +22,19 @@ from fixtures.expectations import (
     injection,
     installation,
     istioctl,
+    overrides,
     redirection,
     telemetry,
     webhooks,
-    wishes,
 )
-from fixtures.expectations.rows import Row, one_for
-from fixtures.expectations.versions import NEWEST, OLDEST, RANGES
+from fixtures.istio.releases.rows import Row, one_for
+from fixtures.istio.releases.versions import NEWEST, OLDEST, RANGES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "versions.md"
 TOP = f"""# Versions of Istio, and what differs
 
-Made of the rows in `fixtures/expectations` by `tox -e docs`; do not edit. Known are Istio {OLDEST}
+Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio {OLDEST}
 to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report, an older
 one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
 """
@@ -65,7 +65,7 @@ def _native(rule: injection.Default) -> str:
     )
 
 
-def _spelling(rule: wishes.Spelling) -> str:
+def _spelling(rule: overrides.Spelling) -> str:
     case = " in any case" if rule.any_case else ""
     other = "means no" if rule.other is False else "is as if nothing were said"
     yes, no = sorted(rule.yes), sorted(rule.no)
@@ -125,7 +125,7 @@ TOPICS = (
         webhooks.METRICS_DENIALS,
         lambda words: "refused where nothing can be merged from it" if words else "taken as it is",
     ),
-    Topic("What sidecar.istio.io/inject takes for a yes", wishes.SPELLINGS, _spelling),
+    Topic("What sidecar.istio.io/inject takes for a yes", overrides.SPELLINGS, _spelling),
     Topic("Arguments beside istio-init's flags", redirection.OTHERS),
     Topic(
         "Flags of istio-init that a pod may bring",

@@ -1,7 +1,7 @@
 """Stage 1: the cluster that the mesh is to stand on."""
 
 from fixtures.claims import claim
-from fixtures.mesh.cluster import Cluster
+from fixtures.istio.cluster import Cluster
 
 
 @claim(

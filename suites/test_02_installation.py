@@ -1,9 +1,9 @@
 """Stage 2: what the installation of Istio's demo profile left in the cluster."""
 
 from fixtures.claims import claim
-from fixtures.deadlines import STEADY
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.node_agent import NodeAgent
+from fixtures.claims.deadlines import STEADY
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.node_agent import NodeAgent
 
 
 @claim(

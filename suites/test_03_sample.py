@@ -1,7 +1,7 @@
 """Stage 3: the bookinfo sample without the mesh."""
 
 from fixtures.claims import claim
-from fixtures.mesh.sample import Sample
+from fixtures.istio.sample import Sample
 
 
 @claim(

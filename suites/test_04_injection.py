@@ -1,8 +1,8 @@
 """Stage 4: the same sample, deployed again after its namespace was labelled."""
 
 from fixtures.claims import claim
-from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.probe import Probes
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.probe import Probes
 
 
 @claim(

@@ -1,8 +1,8 @@
 """Stage 5: Istio's admission webhooks, layer by layer, from their registration to what they do."""
 
 from fixtures.claims import claim
-from fixtures.mesh.admission import Admission
-from fixtures.mesh.webhooks import Webhooks
+from fixtures.istio.admission import Admission
+from fixtures.istio.webhooks import Webhooks
 
 CHARTS = "manifests/charts/istio-control/istio-discovery, mutatingwebhook.yaml"
 ADMISSION = "Kubernetes: dynamic admission control"

@@ -1,7 +1,7 @@
 """Stage 6: the container that leads a pod's traffic through its sidecar, setting by setting."""
 
 from fixtures.claims import claim
-from fixtures.mesh.init_container import InitContainers
+from fixtures.istio.init_container import InitContainers
 
 TEMPLATE = "injection-template.yaml, and the golden pods of pkg/kube/inject"
 FLAGS = "tools/istio-iptables/pkg/cmd/root.go"

@@ -3,9 +3,9 @@
 import pytest
 
 from fixtures.claims import claim
-from fixtures.mesh.client import ROUTES, Client
-from fixtures.mesh.gateway import Gateway
-from fixtures.mesh.gateway_api import ApiGateway
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.gateway_api import ApiGateway
+from fixtures.traffic.client import ROUTES, Client
 
 CHART = "manifests/charts/gateways/istio-ingress"
 SAMPLE = "samples/bookinfo/networking/bookinfo-gateway.yaml"

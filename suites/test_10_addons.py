@@ -3,7 +3,7 @@
 import pytest
 
 from fixtures.claims import claim
-from fixtures.mesh.addons import NAMES, Addons
+from fixtures.istio.addons import NAMES, Addons
 
 SAMPLES = "samples/addons of the release"
 

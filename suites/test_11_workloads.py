@@ -1,7 +1,7 @@
 """Stage 11: every injected workload of the cluster, whoever deployed it."""
 
 from fixtures.claims import claim
-from fixtures.mesh.workloads import Workloads
+from fixtures.istio.workloads import Workloads
 
 
 @claim(

@@ -1,7 +1,7 @@
 """Stage 12: after a restart of the sample and of the mesh, what held before holds again."""
 
 from fixtures.claims import claim
-from fixtures.mesh.restarted import Restarted
+from fixtures.istio.restarted import Restarted
 
 RESTART = "Kubernetes: kubectl rollout restart; Deployment status"
 STAGE = "claimed before the restart, with the source given there"

@@ -26,9 +26,9 @@ import pytest
 from fixtures.providers.base import Access
 
 pytest_plugins = [
-    "fixtures.plugins.cluster", "fixtures.plugins.plan", "fixtures.plugins.claims",
-    "fixtures.plugins.options",
-    "reports.terminal", "reports.recorder", "fixtures.plugins.lifetime",
+    "fixtures.run.cluster", "fixtures.run.plan", "fixtures.run.claims_plugin",
+    "fixtures.run.options",
+    "reports.terminal", "reports.recorder", "fixtures.run.signals",
 ]
 
 class Pretended:
@@ -42,7 +42,7 @@ class Pretended:
         print("TAKEN DOWN", flush=True)
 
 def pytest_configure(config):
-    import fixtures.plugins.cluster as plugin
+    import fixtures.run.cluster as plugin
     config.add_cleanup(lambda was=plugin.provider_for: setattr(plugin, "provider_for", was))
     plugin.provider_for = lambda settings, config: Pretended()
 

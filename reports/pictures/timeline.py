@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fixtures.timeline import critical_path
-from fixtures.walk import Answer
+from fixtures.run.run import Answer
+from fixtures.run.timeline import critical_path
 from reports.model import Run, StageRun
 
 MOST_WAITS = 12

@@ -7,9 +7,9 @@ import tracemalloc
 from dataclasses import replace
 
 from fixtures.claims import Call, Seen
-from fixtures.timeline import Step
-from fixtures.waiting import Wait
-from fixtures.walk import Answer, Mismatch
+from fixtures.claims.waiting import Wait
+from fixtures.run.run import Answer, Mismatch
+from fixtures.run.timeline import Step
 from reports.html import page
 from reports.model import Run, StageRun
 from tests.bench.walk import yardstick

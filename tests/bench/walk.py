@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.waiting import pause
+from fixtures.claims.waiting import pause
 
 ROOT = Path(__file__).parents[2]
 SAMPLE_SECONDS = 0.2

@@ -13,10 +13,10 @@ from tests.walks import Walks
 CLUSTER = """
 import time
 from fixtures.claims import Call, saw, saw_call
-from fixtures.deadlines import patience
-from fixtures.timeline import Step
-from fixtures.waiting import eventually
-from fixtures.walk import walk_of
+from fixtures.claims.deadlines import patience
+from fixtures.run.timeline import Step
+from fixtures.claims.waiting import eventually
+from fixtures.run.run import walk_of
 
 @so("The cluster answers.")
 def test_the_cluster_answers(cluster, pytestconfig):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.expectations.addons import ADDONS
-from fixtures.expectations.injection import sidecar_place
-from fixtures.expectations.versions import PAIRS, Pair
-from fixtures.faults import CATALOGUE, Fault
-from fixtures.stages import STAGES
+from fixtures.faults.catalog import CATALOGUE, Fault
+from fixtures.istio.releases.addons import ADDONS
+from fixtures.istio.releases.injection import sidecar_place
+from fixtures.istio.releases.versions import PAIRS, Pair
+from fixtures.run.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 

@@ -51,7 +51,7 @@ def sleeps(path: Path) -> Iterator[int]:
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_only_one_module_sleeps(path: Path) -> None:
-    assert path == ROOT / "fixtures" / "waiting.py" or not list(sleeps(path))
+    assert path == ROOT / "fixtures" / "claims" / "waiting.py" or not list(sleeps(path))
 
 
 @pytest.mark.parametrize("path", SUITES, ids=name)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.expectations.rows import minor
-from fixtures.expectations.versions import PAIRS, RANGES
 from fixtures.faults.matrix import has_cni
-from fixtures.plugins.options import PROFILES
+from fixtures.istio.releases.rows import minor
+from fixtures.istio.releases.versions import PAIRS, RANGES
 from fixtures.providers.kind.versions import NODE_IMAGES
+from fixtures.run.options import PROFILES
 from tests.embedded.small import in_a_loop
 from tests.embedded.test_api_http import Client, a_server
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from fixtures.claims import Unmet
-from fixtures.expectations import expected
-from fixtures.kube import Kube
-from fixtures.mesh.client import Client
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.gateway import Gateway
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.releases import expected
+from fixtures.k8s import Kube
 from fixtures.providers.base import Access
+from fixtures.traffic.client import Client
 from tests.embedded.conftest import Standin
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fixtures.expectations import expected
-from fixtures.kube import Kube, Refused, Unreachable
-from fixtures.mesh.sample import Sample
+from fixtures.istio.releases import expected
+from fixtures.istio.sample import Sample
+from fixtures.k8s import Kube, Refused, Unreachable
 from fixtures.providers.base import Access
 from tests.embedded.conftest import Standin
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.faults import CATALOGUE
+from fixtures.faults.catalog import CATALOGUE
 from fixtures.faults.matrix import Noticed, has_cni, judge, main, table
 
 FAULT = replace(

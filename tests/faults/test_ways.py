@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from fixtures.claims import expect
-from fixtures.deadlines import HEALED
-from fixtures.faults import CATALOGUE
-from fixtures.kube import Kube
-from fixtures.mesh.deployment import await_whole
+from fixtures.claims.deadlines import HEALED
+from fixtures.claims.waiting import eventually
+from fixtures.faults.catalog import CATALOGUE
+from fixtures.k8s import Kube
+from fixtures.k8s.deployment import await_whole
 from fixtures.providers.base import Access
-from fixtures.waiting import eventually
 from tests.embedded.conftest import VERSIONS, started
 
 # One fault for each way that there is.

@@ -18,8 +18,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures.expectations.gateway import LISTENER
-from fixtures.kube import Body, Refused, Reply, Unreachable
+from fixtures.istio.releases.gateway import LISTENER
+from fixtures.k8s import Body, Refused, Reply, Unreachable
 from tests.recordings import ISTIO_1_29, state_of
 from tests.unit.states import FakeKube
 

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from fixtures.claims import Hopeless, NotClaimed, Unmet, start_telling
-from fixtures.expectations import expected
-from fixtures.expectations.options import MeshOptions
-from fixtures.kube import Body
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.departure import Departure
-from fixtures.mesh.init_container import InitContainers
-from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.node_agent import NodeAgent
-from fixtures.mesh.sample import Remembered
-from fixtures.waiting import set_patience
+from fixtures.claims.waiting import set_patience
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.init_container import InitContainers
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.node_agent import NodeAgent
+from fixtures.istio.releases import expected
+from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.sample import Remembered
+from fixtures.k8s import Body
+from fixtures.k8s.termination import Departure
 from tests.judge import upstream
 from tests.unit.states import FakeKube, as_kube
 

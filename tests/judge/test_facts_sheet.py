@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from fixtures.expectations import addons, bookinfo, gateway, images, installation
-from fixtures.expectations.injection import DEFAULTS
-from fixtures.expectations.rows import all_for, one_for
-from fixtures.expectations.versions import kubernetes_range
+from fixtures.istio.releases import addons, bookinfo, gateway, images, installation
+from fixtures.istio.releases.injection import DEFAULTS
+from fixtures.istio.releases.rows import all_for, one_for
+from fixtures.istio.releases.versions import kubernetes_range
 from tests.judge.upstream import path
 
 ALL = ("1.13.1", "1.20.8", "1.24.6", "1.27.9", "1.28.10", "1.29.6", "1.30.3", "1.31.0")

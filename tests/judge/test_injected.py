@@ -9,8 +9,10 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures.expectations import Expected, expected, redirection, wishes
-from fixtures.expectations.injection import (
+from fixtures.istio.init_rules import InitRules
+from fixtures.istio.options import resources_of
+from fixtures.istio.releases import Expected, expected, overrides, redirection
+from fixtures.istio.releases.injection import (
     DEFAULTS,
     INIT,
     PROXY,
@@ -22,12 +24,10 @@ from fixtures.expectations.injection import (
     order,
     resources,
 )
-from fixtures.expectations.options import MeshOptions
-from fixtures.expectations.rows import one_for
-from fixtures.kube import Body
-from fixtures.mesh.init_rules import InitRules
-from fixtures.mesh.options import resources_of
-from fixtures.mesh.pod import Pod
+from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.releases.rows import one_for
+from fixtures.k8s import Body
+from fixtures.k8s.pod import Pod
 from tests.judge import upstream
 from tests.recordings import ISTIO_1_29
 
@@ -161,7 +161,7 @@ def test_a_pod_that_says_no_is_left_alone(version: str) -> None:
     names = [c["name"] for c in ignored["spec"]["containers"]]
     meta = ignored["metadata"]
     assert PROXY not in names
-    assert not wishes.injected(version, meta["labels"], meta["annotations"])
+    assert not overrides.injected(version, meta["labels"], meta["annotations"])
 
 
 # A real istiod's answers (1.29.6, native sidecars)
@@ -198,4 +198,4 @@ def test_a_real_istiod_passes_by_a_pod_that_says_no() -> None:
     found = answer("label-false")
     pod = found["request"]["request"]["object"]
     assert "patch" not in found["response"]["response"]
-    assert not wishes.injected("1.29.6", pod["metadata"]["labels"], {})
+    assert not overrides.injected("1.29.6", pod["metadata"]["labels"], {})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.expectations import Expected, expected, images, installation
-from fixtures.expectations.options import MeshOptions
-from fixtures.expectations.rows import one_for
-from fixtures.expectations.telemetry import DEFAULT_TRACING, TRACING_PROVIDERS
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.options import read_options
-from fixtures.mesh.webhook import KINDS
-from fixtures.mesh.webhooks import Webhooks
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.options import read_options
+from fixtures.istio.releases import Expected, expected, images, installation
+from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.releases.rows import one_for
+from fixtures.istio.releases.telemetry import DEFAULT_TRACING, TRACING_PROVIDERS
+from fixtures.istio.webhook import KINDS
+from fixtures.istio.webhooks import Webhooks
 from tests.judge import upstream
 from tests.unit.states import FakeKube, as_kube
 

@@ -17,17 +17,16 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import Unmet
-from fixtures.expectations.gateway import LISTENER
-from fixtures.expectations.webhooks import DENIAL, REFUSAL
-from fixtures.kube import Body
-from fixtures.mesh.client import Client
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.gateway import Gateway
-from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.pod import Pod
-from fixtures.mesh.webhooks import Webhooks
+from fixtures.claims import Unmet, waiting
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.releases.gateway import LISTENER
+from fixtures.istio.releases.webhooks import DENIAL, REFUSAL
+from fixtures.istio.webhooks import Webhooks
+from fixtures.k8s import Body
+from fixtures.k8s.pod import Pod
+from fixtures.traffic.client import Client
 from tests.judge.replay import Replay, replayed
 from tests.judge.test_replayed import World
 from tests.recordings import ISTIO_1_29

@@ -13,26 +13,25 @@ from typing import Any
 
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import NotClaimed, start_telling
-from fixtures.expectations import Expected, expected
-from fixtures.expectations.webhooks import ASKED as ASKED_FOR
-from fixtures.mesh.admission import Admission
-from fixtures.mesh.availability import Availability
-from fixtures.mesh.client import Client
-from fixtures.mesh.cluster import Cluster
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.departure import Departure
-from fixtures.mesh.gateway import Gateway
-from fixtures.mesh.init_container import InitContainers
-from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.options import read_options
-from fixtures.mesh.restarted import Restarted
-from fixtures.mesh.sample import PlainSample, Sample
-from fixtures.mesh.webhooks import Webhooks
-from fixtures.mesh.workloads import Workloads
+from fixtures.claims import NotClaimed, start_telling, waiting
+from fixtures.istio.admission import Admission
+from fixtures.istio.cluster import Cluster
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.init_container import InitContainers
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.options import read_options
+from fixtures.istio.releases import Expected, expected
+from fixtures.istio.releases.webhooks import ASKED as ASKED_FOR
+from fixtures.istio.restarted import Restarted
+from fixtures.istio.sample import PlainSample, Sample
+from fixtures.istio.webhooks import Webhooks
+from fixtures.istio.workloads import Workloads
+from fixtures.k8s.termination import Departure
 from fixtures.providers.base import DEMO
-from fixtures.stages import STAGES, stage_of
+from fixtures.run.stages import STAGES, stage_of
+from fixtures.traffic.availability import Availability
+from fixtures.traffic.client import Client
 from tests.judge.replay import Replay, replayed
 from tests.unit.states import as_kube
 
@@ -208,7 +207,7 @@ def test_a_claim_holds_of_a_real_cluster(
 ) -> None:
     # Of the wishes that a pod can have, two were asked of the real injector.
     asked = {key: value for key, value in ASKED_FOR.items() if "traffic" in key}
-    monkeypatch.setattr("fixtures.mesh.admission.ASKED", asked)
+    monkeypatch.setattr("fixtures.istio.admission.ASKED", asked)
     subject = getattr(World(variant), noun)()
     telling = start_telling()
     try:

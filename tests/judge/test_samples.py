@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.expectations import addons, bookinfo, expected, gateway, gateway_api
-from fixtures.expectations.rows import all_for, one_for
-from fixtures.kube import Body
-from fixtures.world.manifests import filled
-from fixtures.world.sample import documents
+from fixtures.istio.releases import addons, bookinfo, expected, gateway, gateway_api
+from fixtures.istio.releases.rows import all_for, one_for
+from fixtures.k8s import Body
+from fixtures.setup.manifests import filled
+from fixtures.setup.sample import documents
 from tests.judge import upstream
 
 EACH = pytest.mark.parametrize("version", upstream.VERSIONS)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.kube import Body
+from fixtures.k8s import Body
 from tests.unit.states import FakeKube
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.claims import Unmet
-from fixtures.deadlines import patience
-from fixtures.faults.living import LIVING
-from fixtures.kube import Kube
+from fixtures.claims.deadlines import patience
+from fixtures.claims.waiting import eventually
+from fixtures.faults.live import LIVING
+from fixtures.k8s import Kube
 from fixtures.providers.base import Access
-from fixtures.waiting import eventually
 from tests.embedded.conftest import VERSIONS, Standin, started
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_a_proof_killed_in_mid_fault_is_mended_by_the_next(
 
 
 UNMENDABLE = """
-from fixtures.faults.ways import Delete
+from fixtures.faults.actions import Delete
 
 def mend(self, kube):
     raise OSError("no way back")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.faults import Fault
-from fixtures.faults.living import FAULTS, LIVING, in_namespace, memory, remember
+from fixtures.faults.actions import Several
+from fixtures.faults.catalog import Fault
+from fixtures.faults.journal import Record, Unreadable
+from fixtures.faults.live import FAULTS, LIVING, in_namespace, memory, remember
 from fixtures.faults.rollouts import Scale, Template
-from fixtures.faults.struck import Record, Unreadable
-from fixtures.faults.ways import Several
 
 
 def found(fault: Fault) -> Fault:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from fixtures.asked import everything
 from fixtures.claims import Unmet, note, saw
-from fixtures.kube import Body
-from fixtures.mesh.sample import Sample
-from fixtures.plugins.evidence import MANIFEST_COPY
-from fixtures.walk import walk_of
-from fixtures.world import sample as making
+from fixtures.diagnostics.collect import MANIFEST_COPY
+from fixtures.istio.sample import Sample
+from fixtures.k8s import Body
+from fixtures.k8s.request_log import everything
+from fixtures.run.run import walk_of
+from fixtures.setup import sample as making
 
 # Each is of a form of its own, so that a leak tells where from.
 ENV, NAMED_ENV, ANNOTATION, COPY = "cnry-env-1", "cnry-env-2", "cnry-anno-1", "cnry-copy-1"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from fixtures.expectations.versions import PAIRS, Pair
-from fixtures.kube.roles import Permission, granted, smallest, text
+from fixtures.istio.releases.versions import PAIRS, Pair
+from fixtures.k8s.roles import Permission, granted, smallest, text
 from tests.embedded.conftest import started
 
 ROOT = Path(__file__).parents[2]

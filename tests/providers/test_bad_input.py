@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from fixtures.faults import CATALOGUE
-from fixtures.plugins.cluster import chosen
+from fixtures.faults.catalog import CATALOGUE
 from fixtures.providers.engines import Engine, NoEngine
+from fixtures.run.cluster import chosen
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]

@@ -24,18 +24,18 @@ import pytest
 import requests
 
 from fixtures.claims import Feature, expect
-from fixtures.deadlines import ROLLED_OUT
-from fixtures.expectations.versions import PAIRS
-from fixtures.kube import Body, Kube, Unreachable
-from fixtures.plugins import kind_options
-from fixtures.plugins.cluster import kind_for, refusal
+from fixtures.claims.deadlines import ROLLED_OUT
+from fixtures.claims.waiting import eventually
+from fixtures.istio.releases.versions import PAIRS
+from fixtures.k8s import Body, Kube, Unreachable
 from fixtures.providers.base import DEMO, Access, ProvisionError
 from fixtures.providers.engines import Engine, find_engine
 from fixtures.providers.existing import Existing
 from fixtures.providers.kind.places import of_user
 from fixtures.providers.rehearsal import Rehearsal
-from fixtures.waiting import eventually
-from fixtures.walk import Settings
+from fixtures.run import kind_options
+from fixtures.run.cluster import kind_for, refusal
+from fixtures.run.run import Settings
 from tests.embedded.conftest import VERSIONS, started
 
 SNAPSHOT = (

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from fixtures.claims import Unmet
-from fixtures.deadlines import patience
-from fixtures.kube import Kube
-from fixtures.plugins.cluster import refusal
+from fixtures.claims.deadlines import patience
+from fixtures.claims.waiting import eventually
+from fixtures.k8s import Kube
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, owner
 from fixtures.providers.existing.api import Api
 from fixtures.providers.existing.cleaning import clean
-from fixtures.waiting import eventually
+from fixtures.run.cluster import refusal
 from tests.embedded.conftest import VERSIONS, Standin, started
 
 SUPPORTED = partial(refusal, allowed=False)

@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fixtures.plugins.cluster import refusal
 from fixtures.providers.base import ProvisionError, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.existing import Existing, kubeconfig
 from fixtures.providers.existing.safety import PRODUCTION, must_be_safe
+from fixtures.run.cluster import refusal
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]

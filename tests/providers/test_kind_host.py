@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.plugins.cluster import kind_for, sources
 from fixtures.providers.base import HostNotFit
 from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
-from fixtures.walk import KindSettings, Settings
+from fixtures.run.cluster import kind_for, sources
+from fixtures.run.run import KindSettings, Settings
 from tests.providers.kinds import machine, provider
 from tests.providers.standins import INFO, Row, Standins
 

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.providers.base import Access, HostNotFit, ProvisioningFailed
 from fixtures.providers.kind.archives import Loads, sorted_out
-from fixtures.timeline import Timeline, critical_path
+from fixtures.run.timeline import Timeline, critical_path
 from tests.providers.kinds import NAME, archive_of, left, machine, provider
 from tests.providers.standins import INSTALL, Standins
 

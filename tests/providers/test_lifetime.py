@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from fixtures.claims import Unmet
-from fixtures.deadlines import patience
-from fixtures.waiting import eventually
+from fixtures.claims.deadlines import patience
+from fixtures.claims.waiting import eventually
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
@@ -176,7 +176,7 @@ def test_a_cluster_that_dies_ends_the_walk_in_one_line(tmp_path: Path) -> None:
 
 
 SLOW = """
-from fixtures.waiting import pause
+from fixtures.claims.waiting import pause
 
 @pytest.fixture(scope="session")
 def plain_sample(cluster):
@@ -188,7 +188,7 @@ def plain_sample(cluster):
     print("UNDONE", flush=True)
 """
 SLOW_CLAIM = """
-from fixtures.waiting import pause
+from fixtures.claims.waiting import pause
 @so()
 def test_a(plain_sample):
     examined_one(1)

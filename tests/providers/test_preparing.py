@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BROKEN = """
-from fixtures.world import sample
+from fixtures.setup import sample
 
 documents = sample.documents
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.asked import VERBS, Asked
-from fixtures.expectations.versions import PAIRS
-from fixtures.kube import Kube, Refused, roles
-from fixtures.kube.roles import GROUP, HOME, Permission, granted
+from fixtures.istio.releases.versions import PAIRS
+from fixtures.k8s import Kube, Refused, roles
+from fixtures.k8s.request_log import VERBS, Asked
+from fixtures.k8s.roles import GROUP, HOME, Permission, granted
 from fixtures.providers.base import Access
 from tests.embedded.conftest import started
 from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, walk

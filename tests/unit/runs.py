@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from fixtures.claims import Seen
-from fixtures.stages import BY_NAME
-from fixtures.timeline import Step
-from fixtures.waiting import Wait
-from fixtures.walk import Answer, Broken, Claim
+from fixtures.claims.waiting import Wait
+from fixtures.run.run import Answer, Broken, Claim
+from fixtures.run.stages import BY_NAME
+from fixtures.run.timeline import Step
 from reports.model import Run, StageRun, Subject
 
 CAUSE = "pod details-v1-5c <app>: expected Ready, saw ImagePullBackOff"

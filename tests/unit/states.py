@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fixtures.kube import Body, Kube, Refused
+from fixtures.k8s import Body, Kube, Refused
 from tests.recordings import state_of
 
 

@@ -5,14 +5,14 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from fixtures.stages import STAGES, Stage
+from fixtures.run.stages import STAGES, Stage
 from tests.walks import Ended, Walks
 
 pytest_plugins = ["pytester"]
 
 WORLD = """
 import os, signal
-from fixtures.plugins.lifetime import stop_of
+from fixtures.run.signals import stop_of
 
 def nothing(name):
     @pytest.fixture(scope="session", name=name)

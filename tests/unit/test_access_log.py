@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.mesh import access_log
-from fixtures.mesh.access_log import AccessLogLine
-from fixtures.mesh.response_flags import explain
+from fixtures.traffic import access_log
+from fixtures.traffic.access_log import AccessLogLine
+from fixtures.traffic.response_flags import explain
 from tests.recordings import ISTIO_1_29
 
 GOOD = (

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from fixtures.claims import NotClaimed
-from fixtures.expectations import expected
-from fixtures.expectations.versions import PAIRS
-from fixtures.mesh.addons import NAMES, Addons
-from fixtures.mesh.service import Service
-from fixtures.world.manifests import filled
+from fixtures.istio.addons import NAMES, Addons
+from fixtures.istio.releases import expected
+from fixtures.istio.releases.versions import PAIRS
+from fixtures.k8s.service import Service
+from fixtures.setup.manifests import filled
 
 NAMESPACE = "istio-system"
 VERSIONS = list(dict.fromkeys(pair.istio for pair in PAIRS))

@@ -9,13 +9,12 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import NotClaimed, Unmet, start_telling
-from fixtures.expectations import expected
-from fixtures.expectations.options import MeshOptions
-from fixtures.expectations.webhooks import ASKED
-from fixtures.kube import Body, Refused
-from fixtures.mesh.admission import Admission
+from fixtures.claims import NotClaimed, Unmet, start_telling, waiting
+from fixtures.istio.admission import Admission
+from fixtures.istio.releases import expected
+from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.releases.webhooks import ASKED
+from fixtures.k8s import Body, Refused
 from tests.recordings import ISTIO_1_29
 
 UNREACHABLE = 'failed calling webhook "namespace.sidecar-injector.istio.io": connection refused'

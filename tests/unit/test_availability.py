@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from fixtures.mesh.availability import Availability, watched
+from fixtures.traffic.availability import Availability, watched
 
 
 @pytest.mark.parametrize(

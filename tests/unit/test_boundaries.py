@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.expectations import (
+from fixtures.istio.releases import (
     addons,
     bookinfo,
     expected,
@@ -21,13 +21,13 @@ from fixtures.expectations import (
     injection,
     installation,
     istioctl,
+    overrides,
     redirection,
     telemetry,
     versions,
     webhooks,
-    wishes,
 )
-from fixtures.expectations.rows import all_for, one_for
+from fixtures.istio.releases.rows import all_for, one_for
 
 NEWEST = "1.31.0"
 VIRTUAL_SERVICES = "virtualservices.networking.istio.io"
@@ -154,7 +154,7 @@ CHANGES: dict[str, tuple[Callable[[str], Any], list[tuple[str, Any]]]] = {
         ],
     ),
     "spellings": (
-        _one(wishes.SPELLINGS, lambda rule: len(rule.yes)),
+        _one(overrides.SPELLINGS, lambda rule: len(rule.yes)),
         [("1.26.8", 4), ("1.27.0", 1)],
     ),
     "istio-init's other arguments": (

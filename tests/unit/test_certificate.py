@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from fixtures.mesh.certificate import Certificate, NotTrusted
+from fixtures.traffic.certificate import Certificate, NotTrusted
 
 NAME = "istiod.istio-system.svc"
 

@@ -205,8 +205,8 @@ def borrowed():
 
 
 FAULTS = """
-from fixtures.faults import Fault
-import fixtures.plugins.claims as plugin
+from fixtures.faults.catalog import Fault
+import fixtures.run.claims_plugin as plugin
 
 class Way:
     def strike(self, kube): struck.append(1)

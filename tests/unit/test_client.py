@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import Unmet, start_telling
-from fixtures.expectations import expected
-from fixtures.expectations.bookinfo import TITLE
-from fixtures.kube import Body, Unreachable
-from fixtures.mesh.client import ROUTES, Client
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.gateway import Gateway
+from fixtures.claims import Unmet, start_telling, waiting
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.releases import expected
+from fixtures.istio.releases.bookinfo import TITLE
+from fixtures.k8s import Body, Unreachable
+from fixtures.traffic.client import ROUTES, Client
 from tests.unit.states import FakeKube
 
 UPSTREAM = "outbound|9080||productpage.bookinfons.svc.cluster.local"

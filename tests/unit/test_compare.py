@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fixtures.claims import Seen
-from fixtures.waiting import Wait
-from fixtures.walk import Answer
+from fixtures.claims.waiting import Wait
+from fixtures.run.run import Answer
 from reports.__main__ import main
 from reports.compare import as_html, as_markdown, as_text
 from reports.data import as_json

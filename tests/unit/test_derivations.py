@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.expectations import expected, images, wishes
-from fixtures.expectations.injection import NATIVE_WISH, Order, order, sidecar_place
-from fixtures.expectations.options import MeshOptions, Resources, Traffic, canonical
-from fixtures.mesh.options import options_of
-from fixtures.world.sample import documents
+from fixtures.istio.options import options_of
+from fixtures.istio.releases import expected, images, overrides
+from fixtures.istio.releases.injection import NATIVE_WISH, Order, order, sidecar_place
+from fixtures.istio.releases.options import MeshOptions, Resources, Traffic, canonical
+from fixtures.setup.sample import documents
 
 ROOT = Path(__file__).parents[2]
 NEW, OLD = ["v1.33.1", "v1.34.0"], ["v1.34.0", "v1.32.9"]
@@ -95,10 +95,10 @@ def test_a_pods_wish_is_read_as_its_release_reads_it(
     annotations: dict[str, str],
     wish: bool | None,  # noqa: FBT001  # a row of the table
 ) -> None:
-    assert wishes.wish(istio, labels, annotations) is wish
-    assert wishes.injected(istio, labels, annotations) is (wish is not False)
-    assert not wishes.injected(istio, labels, annotations, host_network=True)
-    assert not wishes.injected(istio, labels, annotations, namespace="kube-system")
+    assert overrides.wish(istio, labels, annotations) is wish
+    assert overrides.injected(istio, labels, annotations) is (wish is not False)
+    assert not overrides.injected(istio, labels, annotations, host_network=True)
+    assert not overrides.injected(istio, labels, annotations, namespace="kube-system")
 
 
 MESH = {"accessLogFile": "/dev/stdout", "defaultConfig": {"interceptionMode": "TPROXY"}}
@@ -213,7 +213,7 @@ def test_a_registry_is_told_from_an_image(image: str, host: str) -> None:
 COST = """
 import importlib, pkgutil, time
 began = time.process_time()
-import fixtures.expectations as package
+import fixtures.istio.releases as package
 for module in pkgutil.iter_modules(package.__path__):
     importlib.import_module(f"{package.__name__}.{module.name}")
 rows = package.expected("1.31.0", "1.35.0", ["v1.35.0"])

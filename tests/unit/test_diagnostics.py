@@ -13,18 +13,18 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from fixtures.kube import Body, Kube, Refused, Unreachable
-from fixtures.plugins import diagnostics as plugin
-from fixtures.plugins import evidence
-from fixtures.plugins.diagnostics import Diagnostics
-from fixtures.plugins.evidence import CLUSTER_KINDS, KINDS, Evidence
+from fixtures.claims.waiting import GivenUp
+from fixtures.diagnostics import collect as evidence
+from fixtures.diagnostics import plugin
+from fixtures.diagnostics.collect import CLUSTER_KINDS, KINDS, Evidence
+from fixtures.diagnostics.on_failure import last_look, looking
+from fixtures.diagnostics.plugin import Diagnostics
+from fixtures.k8s import Body, Kube, Refused, Unreachable
 from fixtures.providers.base import Access
-from fixtures.redact import HIDDEN
-from fixtures.stages import BY_NAME
-from fixtures.waiting import GivenUp
-from fixtures.walk import Answer, Claim, Settings, Walk
-from fixtures.world.lastlook import last_look, looking
-from fixtures.world.namespaces import OURS, temporary_namespace
+from fixtures.run.redaction import HIDDEN
+from fixtures.run.run import Answer, Claim, Settings, Walk
+from fixtures.run.stages import BY_NAME
+from fixtures.setup.namespaces import OURS, temporary_namespace
 
 Bodies = list[Body]  # inside a cluster the name `list` is its verb
 ISTIOD: Body = {

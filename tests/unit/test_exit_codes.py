@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.stages import BY_NAME
-from fixtures.walk import Answer, Claim, Settings, Verdict, Walk
+from fixtures.run.run import Answer, Claim, Settings, Verdict, Walk
+from fixtures.run.stages import BY_NAME
 from tests.walks import Walks
 
 pytest_plugins = ["pytester"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.expectations import (
+from fixtures.istio.releases import (
     bookinfo,
     expected,
     gateway,
@@ -18,12 +18,12 @@ from fixtures.expectations import (
     injection,
     installation,
     istioctl,
+    overrides,
     telemetry,
     webhooks,
-    wishes,
 )
-from fixtures.expectations.rows import Row, one_for, version
-from fixtures.expectations.versions import PAIRS, Pair, kubernetes_range, pair, support
+from fixtures.istio.releases.rows import Row, one_for, version
+from fixtures.istio.releases.versions import PAIRS, Pair, kubernetes_range, pair, support
 
 FACTS = Path(__file__).parents[3] / "shared" / "istio"
 # Tables of which exactly one row holds for each release.
@@ -46,7 +46,7 @@ ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
     telemetry.LOG_FORMATS,
     telemetry.TRACING_PROVIDERS,
     webhooks.METRICS_DENIALS,
-    wishes.SPELLINGS,
+    overrides.SPELLINGS,
 )
 EVERY_MINOR = [f"1.{minor}.0" for minor in range(13, 32)]
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import Hopeless, NotClaimed, Unmet
-from fixtures.expectations import expected
-from fixtures.kube import Refused
-from fixtures.mesh.entrance import Door
-from fixtures.mesh.gateway_api import GATEWAYS, ROUTES, ApiGateway
-from fixtures.mesh.sample import Sample
-from fixtures.world.gateway_api import way_in
+from fixtures.claims import Hopeless, NotClaimed, Unmet, waiting
+from fixtures.istio.gateway_api import GATEWAYS, ROUTES, ApiGateway
+from fixtures.istio.releases import expected
+from fixtures.istio.sample import Sample
+from fixtures.k8s import Refused
+from fixtures.setup.gateway_api import way_in
+from fixtures.traffic.gateway_access import Door
 
 Body = dict[str, Any]
 

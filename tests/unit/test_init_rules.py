@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.expectations.redirection import FLAGS_EXPECTED
-from fixtures.mesh.init_rules import LONG_NAMES, InitRules
+from fixtures.istio.init_rules import LONG_NAMES, InitRules
+from fixtures.istio.releases.redirection import FLAGS_EXPECTED
 from tests.recordings import state_of
 
 ARGUMENTS = [

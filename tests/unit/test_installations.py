@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 
 from fixtures.claims import Unmet
-from fixtures.expectations import Expected, expected
-from fixtures.kube import Kube
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.webhooks import Webhooks
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.releases import Expected, expected
+from fixtures.istio.webhooks import Webhooks
+from fixtures.k8s import Kube
 from tests.unit.states import recorded
 
 BY_ISTIOCTL = expected("1.29.6", "1.34.4", ["1.34.4"])

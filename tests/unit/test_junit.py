@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 
-from fixtures.walk import Verdict
+from fixtures.run.run import Verdict
 from reports.junit import as_junit
 from reports.model import EXIT_WORDS, Run
 from tests.unit.runs import good, run, stopped

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from fixtures.kube import Asked, Kube, Refused, Unreachable
+from fixtures.k8s import Asked, Kube, Refused, Unreachable
 from fixtures.providers.base import Access
 
 NOT_FOUND = {

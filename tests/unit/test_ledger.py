@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.ledger import Ledger, NoLedger
+from fixtures.run.ledger import Ledger, NoLedger
 from tests.walks import Ended, Walks
 
 pytest_plugins = ["pytester"]

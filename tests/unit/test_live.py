@@ -11,11 +11,11 @@ from io import StringIO
 import pytest
 
 from fixtures.claims import Unmet
-from fixtures.deadlines import patience
-from fixtures.stages import BY_NAME
-from fixtures.timeline import Step, Timeline
-from fixtures.waiting import Waiting, eventually, listen
-from fixtures.walk import Claim
+from fixtures.claims.deadlines import patience
+from fixtures.claims.waiting import Waiting, eventually, listen
+from fixtures.run.run import Claim
+from fixtures.run.stages import BY_NAME
+from fixtures.run.timeline import Step, Timeline
 from reports.live import AGAIN_SECONDS, ERASE, FIRST_SECONDS, Live, takes_lines_in_place
 from reports.terminal import table
 from tests.walks import Walks
@@ -127,8 +127,8 @@ def test_a_wait_tells_how_far_it_is() -> None:
 # A whole walk, on a terminal and not
 
 WAITS = """
-from fixtures.deadlines import patience
-from fixtures.waiting import eventually
+from fixtures.claims.deadlines import patience
+from fixtures.claims.waiting import eventually
 
 @so("The pod becomes ready.")
 def test_the_pod_becomes_ready(cluster):

@@ -11,18 +11,17 @@ from typing import Any
 
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import Hopeless, NotClaimed, Unmet
-from fixtures.deadlines import POD_GONE, patience
-from fixtures.expectations import expected
-from fixtures.expectations.bookinfo import NAMESPACE
-from fixtures.kube import Body
-from fixtures.mesh.cluster import Cluster
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.departure import Departure
-from fixtures.mesh.deployment import await_images
-from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.sample import Remembered, Sample
+from fixtures.claims import Hopeless, NotClaimed, Unmet, waiting
+from fixtures.claims.deadlines import POD_GONE, patience
+from fixtures.istio.cluster import Cluster
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.releases import expected
+from fixtures.istio.releases.bookinfo import NAMESPACE
+from fixtures.istio.sample import Remembered, Sample
+from fixtures.k8s import Body
+from fixtures.k8s.deployment import await_images
+from fixtures.k8s.termination import Departure
 from suites import test_01_cluster, test_02_installation, test_03_sample, test_04_injection
 from tests.unit.states import FakeKube, recorded
 
@@ -413,7 +412,7 @@ def test_an_endpoint_that_is_no_pod_of_the_sample_is_noticed() -> None:
 
 def test_old_pods_that_stay_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     soon = replace(POD_GONE, length=timedelta(seconds=0.05))
-    monkeypatch.setattr("fixtures.mesh.departure.POD_GONE", soon)
+    monkeypatch.setattr("fixtures.k8s.termination.POD_GONE", soon)
     kube = recorded("3-plain-bookinfo")
     old = leaving(kube, Sample(kube, EXPECTED).remember())
     error = str(seen(old.expect_in_time))

@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 
 from fixtures.claims import Call, Seen
-from fixtures.kube import Reply
-from fixtures.mesh.access_log import AccessLogLine
-from fixtures.mesh.page import Page
-from fixtures.timeline import Step
-from fixtures.waiting import Wait
-from fixtures.walk import Answer
+from fixtures.claims.waiting import Wait
+from fixtures.k8s import Reply
+from fixtures.run.run import Answer
+from fixtures.run.timeline import Step
+from fixtures.traffic.access_log import AccessLogLine
+from fixtures.traffic.page import Page
 from reports.html import facts, page
 from reports.model import Run, StageRun
 from reports.pictures.mesh import Mesh, edges_of, mesh_of

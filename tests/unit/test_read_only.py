@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.kube import Kube, ReadOnly
-from fixtures.kube.kinds import Kinds
+from fixtures.k8s import Kube, ReadOnly
+from fixtures.k8s.kinds import Kinds
 from fixtures.providers.base import Access
 from tests.walks import Walks
 
@@ -89,7 +89,7 @@ def test_what_reads_is_sent(tmp_path: Path) -> None:
 def walks(pytester: pytest.Pytester) -> Walks:
     return Walks(pytester).begin(
         world="""
-from fixtures.kube import ReadOnly
+from fixtures.k8s import ReadOnly
 
 @pytest.fixture(scope="session")
 def plain_sample(cluster):
@@ -106,7 +106,7 @@ def test_what_needs_a_write_is_not_claimed_and_breaks_nothing(walks: Walks) -> N
     walks.claims(
         "01_cluster",
         """
-from fixtures.kube import ReadOnly
+from fixtures.k8s import ReadOnly
 @so()
 def test_reads(cluster): examined_one(1)
 @so()

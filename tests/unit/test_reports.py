@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from fixtures.redact import HIDDEN, Redactor
+from fixtures.run.redaction import HIDDEN, Redactor
 from reports.data import as_json
 from reports.html import page, tone
 from reports.junit import as_junit

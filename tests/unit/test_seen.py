@@ -8,7 +8,7 @@ import pytest
 
 from fixtures import claims
 from fixtures.claims import saw, start_telling
-from fixtures.mesh.pod import Pod
+from fixtures.k8s.pod import Pod
 from tests.unit.test_mesh_recorded import injected, plain, plane
 from tests.unit.test_traffic_recorded import init_containers, webhooks
 from tests.walks import Walks

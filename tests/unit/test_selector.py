@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.mesh.selector import Requirement, Selector
+from fixtures.k8s.selector import Requirement, Selector
 
 
 @pytest.mark.parametrize(

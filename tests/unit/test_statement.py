@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.walk import KindSettings, Settings
+from fixtures.run.run import KindSettings, Settings
 from reports.command import command_of
 from reports.model import EXIT_WORDS, Run
 from reports.statement import as_yaml

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.timeline import Step, Timeline, critical_path
+from fixtures.run.timeline import Step, Timeline, critical_path
 
 
 def test_the_critical_path_follows_what_was_waited_for() -> None:

@@ -9,18 +9,17 @@ from typing import Any
 
 import pytest
 
-from fixtures import waiting
-from fixtures.claims import Unmet, start_telling
-from fixtures.expectations import expected
-from fixtures.kube import Body
-from fixtures.mesh.control_plane import ControlPlane
-from fixtures.mesh.departure import Departure
-from fixtures.mesh.gateway import Gateway
-from fixtures.mesh.init_container import InitContainers
-from fixtures.mesh.injected import InjectedSample
-from fixtures.mesh.sample import Sample
-from fixtures.mesh.webhook import KINDS
-from fixtures.mesh.webhooks import Webhooks
+from fixtures.claims import Unmet, start_telling, waiting
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.init_container import InitContainers
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.releases import expected
+from fixtures.istio.sample import Sample
+from fixtures.istio.webhook import KINDS
+from fixtures.istio.webhooks import Webhooks
+from fixtures.k8s import Body
+from fixtures.k8s.termination import Departure
 from suites import test_05_webhooks, test_06_init_container, test_07_gateway
 from tests.unit.states import FakeKube, recorded
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.mesh.webhook import Target, Webhook, entries
+from fixtures.istio.webhook import Target, Webhook, entries
 from tests.recordings import ISTIO_1_29
 
 RAW = "kubectl/02-webhooks-raw.txt"
