@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
-import yaml
 
 from fixtures.providers.embedded.istio.case import Settings
 from fixtures.providers.embedded.istio.injector import inject, is_wanted, review
@@ -21,7 +19,6 @@ from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 
-_GOLDEN = sorted(upstream.FOLDER.glob("*/golden/*.injected"))
 # The hub of the tree in which Istio's own test made the files.
 _HUBS = {"1.30": "registry.istio.io/testing", "1.31": "registry.istio.io/testing"}
 _OLDER_HUB = "gcr.io/istio-testing"
@@ -94,16 +91,11 @@ def _stripped(golden: Body) -> Body:
     return pod
 
 
-def _called(golden: Path) -> tuple[str, str]:
-    """The version and the case of a golden file."""
-    return golden.parents[1].name, golden.name.removesuffix(".injected").removesuffix(".yaml")
-
-
-@pytest.mark.parametrize("golden", _GOLDEN, ids=lambda one: "-".join(_called(one)))
-def test_injection_agrees_with_the_golden_file(golden: Path) -> None:
-    version, case = _called(golden)
+@pytest.mark.parametrize(("version", "file"), upstream.goldens())
+def test_injection_agrees_with_the_golden_file(version: str, file: str) -> None:
+    case = file.removesuffix(".injected").removesuffix(".yaml")
     settings = _settings(version, case)
-    pod = _pod(next(yaml.safe_load_all(golden.read_text())))
+    pod = _pod(upstream.documents(version, "golden", file)[0])
     if case == "hello-ignore":
         assert not is_wanted(pod, "default", settings)
         return
