@@ -28,7 +28,8 @@ from fixtures.k8s import Body
 from fixtures.k8s.pod import Pod
 from fixtures.traffic.client import Client
 from tests.judge.replay import Replay, replayed
-from tests.judge.test_replayed import World
+from tests.judge.test_replayed import world
+from tests.judge.world import World
 from tests.recordings import ISTIO_1_29
 
 SLICES = "endpointslices.discovery.k8s.io"
@@ -89,12 +90,7 @@ class Broken:
 
     @property
     def world(self) -> World:
-        world = World()
-        world.kube = self._whatever_the_state  # type: ignore[method-assign]  # all see the fault
-        return world
-
-    def _whatever_the_state(self, state: str) -> Replay:  # as World calls it
-        return self.kube
+        return world(broken=self.kube)
 
     def sample(self) -> InjectedSample:
         return self.world.injected_sample()
