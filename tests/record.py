@@ -35,7 +35,10 @@ NOT_KEPT = {"events", "leases.coordination.k8s.io", "events.events.k8s.io"}
 # What tells nothing of a cluster but whose machine it is.
 MACHINE = {"machineID": "0" * 32, "systemUUID": "0" * 32, "bootID": "0" * 32}
 # Of what the suite needs to know of a cluster, what a recording must say.
-KNOWN = ("istio_version", "kube_version", "features", "absent", "revision", "hub", "node_address")
+KNOWN = (
+    *("istio_version", "kube_version", "features", "absent", "revision", "hub", "node_address"),
+    "read_only",
+)
 TEMPLATES = "# left out: the release's own templates\n"
 
 

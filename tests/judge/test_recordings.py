@@ -100,7 +100,7 @@ def state_at(name: str, moment: str) -> str:
 def world(recording: Recording, claim: str) -> World:
     known = recording.about["known"]
     sets = {key: frozenset(known[key]) for key in ("features", "absent")}
-    more = {key: known[key] for key in ("revision", "hub", "node_address")}
+    more = {key: known[key] for key in ("revision", "hub", "node_address", "read_only")}
     # What was before is of an earlier time; all else is as it was when this claim was tested.
     earlier = {"sample": "sample", "before restart": "gateway"}
     stage = claim.partition("/")[0]

@@ -22,6 +22,7 @@ from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.options import read_options
 from fixtures.istio.probe import Probe, Probes
 from fixtures.istio.releases import Expected
+from fixtures.istio.releases.injection import NAMESPACE_LABEL
 from fixtures.istio.restarted import Restarted, living
 from fixtures.istio.sample import PlainSample, Sample
 from fixtures.istio.webhooks import Webhooks
@@ -99,7 +100,9 @@ class World:
         return InitContainers(self.injected_sample("init-container"))
 
     def webhooks(self) -> Webhooks:
-        return Webhooks(self.kube("webhooks"), self.rows("webhooks"), self.labelled)
+        # Where nothing was written, the namespace was only thought of.
+        thought = {NAMESPACE_LABEL: "enabled"} if self.access.read_only else None
+        return Webhooks(self.kube("webhooks"), self.rows("webhooks"), self.labelled, thought)
 
     def admission(self) -> Admission:
         return Admission(self.kube("webhooks"), self.rows("webhooks"), self.labelled)
