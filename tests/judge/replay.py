@@ -26,7 +26,6 @@ from tests.unit.states import FakeKube
 ISTIOD, PAGE = 15014, 9080
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 INJECTOR = "namespace.sidecar-injector.istio.io"
-RAW = {"/readyz": "ok", "/version": {"gitVersion": "v1.34.4"}}
 HEADER = re.compile(r"[a-z-]+: ")
 # What no claim looks at, and most of a recording.
 UNASKED = ("v1/events", "events.k8s.io/v1/events", "v1/serviceaccounts", "v1/endpoints")
@@ -73,11 +72,12 @@ class Replay(FakeKube):
 
     kinds = SimpleNamespace(served=lambda _: ["v1"])
 
-    def __init__(self, state: str, *, apart: bool = False) -> None:
+    def __init__(self, state: str, *, apart: bool = False, kubernetes: str = "v1.34.4") -> None:
         """Over a recorded state; `apart` where it is about to be changed."""
         found = copy.deepcopy(objects(state)) if apart else objects(state)
         served = ISTIO_1_29.json("api/discovery/admissionregistration-v1.json")
-        raw = {**RAW, ADMISSION: served["response"]["body"]}
+        raw = {"/readyz": "ok", "/version": {"gitVersion": kubernetes}}
+        raw[ADMISSION] = served["response"]["body"]
         super().__init__(found, raw)
         self.replies: dict[tuple[int, str], str] = {}
         self.log = ""

@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import start_telling, waiting
+from fixtures.claims import NotClaimed, start_telling, waiting
 from fixtures.istio.releases.webhooks import ASKED as ASKED_FOR
 from fixtures.k8s import Kube
 from fixtures.providers.base import DEMO
 from fixtures.run.stages import STAGES, stage_of
-from tests.judge.replay import Replay, replayed
+from tests.judge.replay import ISTIOD, Replay, page, replayed
 from tests.judge.world import World, access_of
+from tests.recordings import BY_HAND
 from tests.unit.states import as_kube
 
 ISTIO, KUBE = "1.29.6", "v1.34.4"
+GATEWAYS = frozenset({"istio-ingressgateway", "istio-egressgateway"})
+HAS_GATEWAYS = frozenset({"ingress-gateway", "egress-gateway"})
 HELM_HAS_NOT = frozenset({"istio-egressgateway", "istiod-revision-tag-default"})
 NO_TLS = "no TLS server was recorded"
 CUT = "the recorded page is cut after 1500 bytes"
@@ -164,8 +167,52 @@ def test_a_claim_holds_of_a_real_cluster(
     assert telling.examined, "it looked at nothing"
 
 
+# An ambient mesh, of a later release: what is asked of any mesh.
+AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads"}
+NONE_ASKS = "no namespace of it asks for sidecars"
+NOT_OF_AMBIENT = {
+    "cluster/the-kubernetes-version-is-supported": "Istio 1.31 does not support its Kubernetes",
+    "installation/the-ingress-service-has-its-ports": "it has no gateways",
+    "installation/istiod-answers-with-the-requested-version": "that page was not recorded",
+    "webhooks/exactly-one-injector-matches-a-plain-pod": NONE_ASKS,
+    "workloads/every-pod-that-asks-carries-a-sidecar": NONE_ASKS,
+    "workloads/no-sidecar-is-too-old-or-too-new": "there is none",
+    "workloads/istio-init-leads-to-the-sidecar": "there is none",
+}
+NOT_OF_AMBIENT |= {claim: why for claim, why in NOT_RECORDED.items() if why == NO_TLS}
+
+
+def ambient() -> World:
+    """The ambient mesh, which has no gateways."""
+    kube = Replay("ambient/bookinfo", kubernetes="v1.37.2")
+    kube.replies[ISTIOD, "/debug/syncz"] = page(BY_HAND["ambient"].text("istio/istiod-syncz.json"))
+    known = {"features": DEMO - HAS_GATEWAYS, "absent": GATEWAYS}
+    return World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2", **known), allowed=True)
+
+
+OF_AMBIENT = [
+    pytest.param(noun, test, id=claim)
+    for claim, noun, feature, test, _ in claims()
+    if noun in AMBIENT_NOUNS and feature not in HAS_GATEWAYS and claim not in NOT_OF_AMBIENT
+]
+
+
+@pytest.mark.parametrize(("noun", "claim"), OF_AMBIENT)
+def test_a_claim_holds_of_a_real_ambient_mesh(noun: str, claim: Callable[..., None]) -> None:
+    subject, telling = getattr(ambient(), noun)(), start_telling()
+    claim(subject)
+    assert telling.examined, "it looked at nothing"
+
+
+def test_ztunnel_is_nobodys_sidecar() -> None:
+    for ask in (ambient().workloads().expect_redirection, ambient().workloads().expect_versions):
+        with pytest.raises(NotClaimed, match="no pod of this cluster carries a sidecar"):
+            ask()
+
+
 def test_what_is_left_out_is_named_once_and_exists() -> None:
     known = {claim for claim, *_ in claims()}
     stages = {f"{stage.name}/*" for stage in STAGES}
     assert set(NOT_RECORDED) <= known | stages
+    assert set(NOT_OF_AMBIENT) <= known
     assert sum(not left_out(claim) for claim in known) > 90

@@ -63,17 +63,23 @@ def _files(name: str) -> Mapping[str, str]:
         }
 
 
+# Made by hand, before `tests.record` was there: a walk's states, and meshes installed otherwise.
 ISTIO_1_29 = Recording("1.29.6-1.34.4-native")
+BY_HAND = {
+    "": ISTIO_1_29,
+    **{way: Recording(f"1.29.6-1.34.4-{way}") for way in ("classic", "revision", "helm")},
+    "ambient": Recording("1.31.0-rc.0-1.37.2-ambient"),
+}
 
 
 def state_of(name: str) -> dict[str, list[dict[str, Any]]]:
-    """Every object of a recorded state of Istio 1.29.6, by kind; a new copy each time.
+    """Every object of a state that was recorded by hand, by kind; a new copy each time.
 
     Args:
-        name: `4-injected` of the native walk, or with another way before it: `helm/injected`.
+        name: `4-injected` of the walk, or with another way before it: `helm/injected`.
     """
     way, _, state = name.rpartition("/")
-    of = Recording(f"1.29.6-1.34.4-{way}") if way else ISTIO_1_29
+    of = BY_HAND[way]
     found: dict[str, list[dict[str, Any]]] = of.json(f"states/{state}.json")
     return found
 
