@@ -39,6 +39,7 @@ KNOWN = (
     *("istio_version", "kube_version", "features", "absent", "revision", "hub", "node_address"),
     "read_only",
 )
+PROXY, SIDECAR = "istio-proxy", ["proxy", "sidecar"]
 TEMPLATES = "# left out: the release's own templates\n"
 
 
@@ -144,6 +145,18 @@ class Recorder:
             text = text.replace(name, neutral) if len(name) > len("*") else text
         return text
 
+    def sidecars(self) -> str:
+        """Of which kind the sidecars were that the run saw: native, classic, or none."""
+        found = {
+            place
+            for text in self.states
+            for pod in json.loads(text)["v1/pods"]
+            for place in ("initContainers", "containers")
+            for container in pod["spec"].get(place) or ()
+            if container["name"] == PROXY and container.get("args", [])[:2] == SIDECAR
+        }
+        return "native" if "initContainers" in found else "classic" if found else "none"
+
     def known(self) -> dict[str, Any]:
         """What the suite knew of the cluster."""
         assert self.access
@@ -231,11 +244,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--kube-context", required=True, help="the cluster, by its context")
     parser.add_argument("--kubeconfig", type=Path, help="the file that names it")
-    parser.add_argument("--way", required=True, help="how Istio was installed: native, helm, ...")
-    parser.add_argument("--say", required=True, help="the same in a sentence, for about.json")
+    parser.add_argument("--way", help="how Istio was installed, for the name: helm, revision, ...")
+    parser.add_argument("--say", help="the same in a sentence, for about.json")
     parser.add_argument("--into", type=Path, default=FOLDER, help="where recordings lie")
     given, more = parser.parse_known_args(arguments)
-    if not re.fullmatch(r"[a-z0-9-]+", given.way):
+    if given.way and not re.fullmatch(r"[a-z0-9-]+", given.way):
         parser.error(f"--way {given.way}: small letters, digits and hyphens only")
     if given.kubeconfig:
         os.environ["KUBECONFIG"] = str(given.kubeconfig.resolve())
@@ -250,11 +263,12 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("nothing was tested, so nothing is recorded\n")
         return int(code) or 1
     known = recorder.known()
-    name = f"{known['istio_version']}-{known['kube_version'].removeprefix('v')}-{given.way}"
+    way = given.way or recorder.sidecars()
+    name = f"{known['istio_version']}-{known['kube_version'].removeprefix('v')}-{way}"
     about = {
         "istio": known["istio_version"],
         "kubernetes": known["kube_version"].removeprefix("v"),
-        "way": given.say,
+        "way": given.say or way,
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "made": "python -m tests.record",
         "options": more,
