@@ -1,23 +1,35 @@
-"""Loads the suite's plugins; nothing else belongs here."""
+"""Loads the suite's plugins; nothing else belongs here.
+
+Their order does not matter: each says beside its hooks what must come first.
+"""
 
 import pytest
 
 # Asserts in these packages must explain themselves as those in tests do.
 pytest.register_assert_rewrite("fixtures", "reports")
 
-# Pytest calls the last one first when it begins, and ends it last.
 pytest_plugins = [
-    "fixtures.run.cluster",
-    "fixtures.setup.fixtures_early",
-    "fixtures.setup.fixtures_late",
-    "fixtures.run.plan",
-    "fixtures.run.claims_plugin",
     "fixtures.run.background",
-    "fixtures.diagnostics.plugin",
-    "fixtures.run.prove",
+    "fixtures.run.cluster",
+    "fixtures.run.collecting",
+    "fixtures.run.gating",
     "fixtures.run.options",
+    "fixtures.run.plan",
+    "fixtures.run.prove",
     "fixtures.run.roles",
-    "reports.terminal",
-    "reports.recorder",
     "fixtures.run.signals",
+    "fixtures.setup.addons",
+    "fixtures.setup.background",
+    "fixtures.setup.cluster",
+    "fixtures.setup.gateway",
+    "fixtures.setup.gateway_api",
+    "fixtures.setup.installation",
+    "fixtures.setup.probes",
+    "fixtures.setup.restart",
+    "fixtures.setup.sample",
+    "fixtures.setup.webhooks",
+    "fixtures.setup.workloads",
+    "fixtures.diagnostics.plugin",
+    "reports.recorder",
+    "reports.terminal",
 ]

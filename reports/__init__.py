@@ -1,1 +1,1 @@
-"""What is known after a walk, and the files and lines that say it."""
+"""What is known after a state, and the files and lines that say it."""

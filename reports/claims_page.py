@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from fixtures.faults.catalog import CATALOGUE
-from fixtures.run.claims_plugin import asks, claim_of
+from fixtures.run.collecting import claim_of, in_profile
 from fixtures.run.ledger import NAME, Ledger
 from fixtures.run.options import PROFILES
-from fixtures.run.run import Claim
 from fixtures.run.stages import STAGES
+from fixtures.run.state import Claim
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "claims.md"
 LEDGER = ROOT / "suites" / NAME
 TOP = """# Claims
 
-Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of the walk,
+Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of the state,
 with where it is written that it must be so, what to look at when it is not, and the faults that
 must turn it red.
 """
@@ -43,7 +43,7 @@ class Listener:
 
 
 def claims() -> list[Claim]:
-    """Every claim of the suites, in the order of the walk."""
+    """Every claim of the suites, in the order of the state."""
     listener = Listener()
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -68,8 +68,8 @@ def page(found: list[Claim]) -> str:
 def _about(claim: Claim) -> list[str]:
     marks = [claim.level]
     marks += [f"needs {claim.feature}"] if claim.feature else []
-    marks += ["gate: what needs this stage is blocked if it fails"] if claim.gate else []
-    faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if fault.turns_red(claim.id)]
+    marks += ["gate: what needs this stage is blocked if it fails"] if claim.blocking else []
+    faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if fault.must_fail(claim.id)]
     return [
         "",
         f"### `{claim.id}`",
@@ -84,7 +84,7 @@ def _about(claim: Claim) -> list[str]:
 
 def ledger(found: list[Claim]) -> Ledger:
     """What each profile requires."""
-    return Ledger({c.id: tuple(p for p in PROFILES if asks(p, c)) for c in found})
+    return Ledger({c.id: tuple(p for p in PROFILES if in_profile(p, c)) for c in found})
 
 
 def main(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from fixtures.run.redaction import HIDDEN, is_secret
-from fixtures.run.run import Settings
+from fixtures.run.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 GIT_SECONDS = 5
@@ -48,7 +48,7 @@ def _commit() -> str:
 
 
 def command_of(settings: Settings) -> str:
-    """The command line of a walk, to be typed in a checkout of the same commit."""
+    """The command line of a state, to be typed in a checkout of the same commit."""
     return shlex.join(["tox", "-e", "smoke", "--", *_options(settings)])
 
 

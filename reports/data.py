@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from fixtures.run.timeline import critical_path
 from reports.model import Run, StageRun
 
@@ -34,7 +34,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "counts": dict(run.counts),
         "missing": list(run.missing),
         "stages": [_stage(stage) for stage in run.stages],
-        "claims": [_claim(answer) for answer in run.answers],
+        "claims": [_claim(result) for result in run.results],
         "seen": run.seen,
         "waits": [
             {
@@ -77,8 +77,8 @@ def _stage(run: StageRun) -> dict[str, Any]:
     }
 
 
-def _claim(answer: Answer) -> dict[str, Any]:
-    claim = answer.claim
+def _claim(result: Result) -> dict[str, Any]:
+    claim = result.claim
     return {
         "id": claim.id,
         "text": claim.text,
@@ -87,13 +87,13 @@ def _claim(answer: Answer) -> dict[str, Any]:
         "feature": claim.feature,
         "source": claim.source,
         "hint": claim.hint,
-        "verdict": answer.verdict,
-        "asked": answer.asked,
-        "seconds": round(answer.seconds, 3),
-        "examined": answer.examined,
-        "message": answer.message,
-        "look": list(answer.look),
-        "evidence": answer.evidence,
-        "notes": list(answer.notes),
-        "blocked_by": answer.blocked_by,
+        "verdict": result.verdict,
+        "asked": result.tested,
+        "seconds": round(result.seconds, 3),
+        "examined": result.inspected,
+        "message": result.message,
+        "look": list(result.next_steps),
+        "evidence": result.evidence,
+        "notes": list(result.notes),
+        "blocked_by": result.blocked_by,
     }

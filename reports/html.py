@@ -15,7 +15,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import escape
 
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from reports.model import EXIT_WORDS, Run, StageRun
 from reports.pictures.mesh import mesh_of, proxies_of
 from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of
@@ -92,9 +92,9 @@ def tone(run: Run) -> str:
     return "rehearsed" if run.subject.rehearsal else "good"
 
 
-def word_of(answer: Answer) -> str:
+def word_of(result: Result) -> str:
     """The verdict on a claim, in a word or two."""
-    return WORDS[answer.verdict][0].lower() if answer.asked else "not asked"
+    return WORDS[result.verdict][0].lower() if result.tested else "not asked"
 
 
 def facts(run: Run) -> Iterator[Fact]:
@@ -145,16 +145,16 @@ def images(run: Run) -> tuple[tuple[str, str, str], ...]:
     return tuple(rows)
 
 
-def causes(run: Run) -> list[tuple[StageRun, Answer]]:
+def causes(run: Run) -> list[tuple[StageRun, Result]]:
     """What failed, each cause once: claims that fail with their stage's one cause are one."""
-    found: list[tuple[StageRun, Answer]] = []
+    found: list[tuple[StageRun, Result]] = []
     for stage in run.stages:
         seen = set()
-        for answer in stage.answers:
-            if answer.verdict in {"failed", "error"} and answer.asked:
-                if answer.message not in seen:
-                    found.append((stage, answer))
-                seen.add(answer.message)
+        for result in stage.results:
+            if result.verdict in {"failed", "error"} and result.tested:
+                if result.message not in seen:
+                    found.append((stage, result))
+                seen.add(result.message)
     return found
 
 

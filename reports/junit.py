@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from reports.model import EXIT_WORDS, Run, StageRun
 
 # What XML 1.0 cannot hold, however escaped.
@@ -37,8 +37,8 @@ def as_junit(run: Run) -> str:
 
 def _suite(stage: StageRun, run: Run) -> ET.Element:
     title = f"{stage.stage.number:02} {stage.stage.name}"
-    cases = [_case(answer) for answer in stage.answers]
-    suite = _with_counts(title, cases, sum(answer.seconds for answer in stage.answers))
+    cases = [_case(result) for result in stage.results]
+    suite = _with_counts(title, cases, sum(result.seconds for result in stage.results))
     suite.set("timestamp", run.started.isoformat(timespec="seconds"))
     properties = ET.Element("properties")
     subject = run.subject
@@ -75,20 +75,20 @@ def _with_counts(name: str, cases: list[ET.Element], seconds: float = 0.0) -> ET
     return suite
 
 
-def _case(answer: Answer) -> ET.Element:
-    stage, _, name = answer.claim.id.partition("/")
+def _case(result: Result) -> ET.Element:
+    stage, _, name = result.claim.id.partition("/")
     case = ET.Element(
-        "testcase", classname=f"seatrial.{stage}", name=name, time=f"{answer.seconds:.3f}"
+        "testcase", classname=f"seatrial.{stage}", name=name, time=f"{result.seconds:.3f}"
     )
-    if answer.verdict != "passed":
-        tag = TAGS[answer.verdict]
-        kind = answer.verdict if answer.asked else "not asked"
-        parts = [answer.claim.text, "", answer.message]
-        parts += [f"look further: {command}" for command in answer.look]
-        parts += [f"hint: {answer.claim.hint}"] if answer.verdict == "failed" else []
-        _say(case, tag, kind, answer.message, "\n".join(parts))
-    if answer.notes:
-        ET.SubElement(case, "system-out").text = _clean("\n".join(answer.notes))
+    if result.verdict != "passed":
+        tag = TAGS[result.verdict]
+        kind = result.verdict if result.tested else "not asked"
+        parts = [result.claim.text, "", result.message]
+        parts += [f"next: {command}" for command in result.next_steps]
+        parts += [f"hint: {result.claim.hint}"] if result.verdict == "failed" else []
+        _say(case, tag, kind, result.message, "\n".join(parts))
+    if result.notes:
+        ET.SubElement(case, "system-out").text = _clean("\n".join(result.notes))
     return case
 
 

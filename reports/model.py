@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from fixtures.claims import Kind
-from fixtures.claims.waiting import Wait, waits
-from fixtures.run.run import VERDICTS, Answer, Broken, Verdict, Walk
+from fixtures.claims.observations import Kind
+from fixtures.claims.waiting import Wait
 from fixtures.run.stages import Stage
+from fixtures.run.state import VERDICTS, BrokenStage, Result, RunState, Verdict
 from fixtures.run.timeline import Step
 from reports.command import command_of, suite
 
@@ -28,7 +28,7 @@ EXIT_WORDS = {
     5: "nothing was selected",
     10: "the cluster could not be provided, or was lost",
     11: "this host is not fit",
-    12: "a required claim is missing, blocked or examined nothing",
+    12: "a required claim is missing, blocked or inspected nothing",
     13: "unsafe target refused",
 }
 # With these the walk came to its end.
@@ -40,7 +40,7 @@ WORTH = "This is a rehearsal: it shows that the suite works, and proves nothing 
 
 @dataclass(frozen=True)
 class Subject:
-    """What was walked over, and what its answers are worth."""
+    """What was walked over, and what its results are worth."""
 
     istio: str
     kubernetes: str
@@ -60,17 +60,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class StageRun:
-    """One stage of the walk with its answers."""
+    """One stage of the walk with its results."""
 
     stage: Stage
-    answers: tuple[Answer, ...]
+    results: tuple[Result, ...]
     prepared: float | None
-    broken: Broken | None
+    broken: BrokenStage | None
 
 
 @dataclass(frozen=True)
 class Run:
-    """One walk, ended.
+    """One state, ended.
 
     Attributes:
         missing: ids of claims that the ledger requires and that were not among the claims.
@@ -96,15 +96,15 @@ class Run:
     suite: str = ""
 
     @property
-    def answers(self) -> tuple[Answer, ...]:
-        """All answers in the order of the walk."""
-        return tuple(answer for stage in self.stages for answer in stage.answers)
+    def results(self) -> tuple[Result, ...]:
+        """All results in the order of the state."""
+        return tuple(result for stage in self.stages for result in stage.results)
 
     @property
     def seen(self) -> dict[str, dict[str, str]]:
         """What the claims saw, by kind and name; values that differ stand side by side."""
         found: dict[str, dict[str, set[str]]] = {kind: {} for kind in get_args(Kind)}
-        for one in (one for answer in self.answers for one in answer.seen):
+        for one in (one for result in self.results for one in result.observations):
             found[one.kind].setdefault(one.name, set()).add(one.value)
         return {
             kind: {name: ", ".join(sorted(values)) for name, values in sorted(named.items())}
@@ -114,13 +114,13 @@ class Run:
     @property
     def counts(self) -> dict[Verdict, int]:
         """How many claims got which verdict; every verdict is there."""
-        counted = Counter(answer.verdict for answer in self.answers)
+        counted = Counter(result.verdict for result in self.results)
         return {verdict: counted[verdict] for verdict in VERDICTS}
 
     @property
     def tally(self) -> dict[str, int]:
         """The counts for people, who tell what was not asked from what went wrong."""
-        unasked = sum(not answer.asked for answer in self.answers)
+        unasked = sum(not result.tested for result in self.results)
         tally = {str(verdict): n for verdict, n in self.counts.items()}
         return tally | {"error": tally["error"] - unasked, "not-asked": unasked}
 
@@ -161,16 +161,16 @@ class Run:
             reason = self.reason.rstrip(".")
             kind = " It was a rehearsal." if self.subject.evidence == "rehearsal" else ""
             return f"INCOMPLETE: {reason}. This says nothing about {over}.{kind}"
-        asked = len(self.answers) - self.counts["not-claimed"]
-        if not self.answers:
+        asked = len(self.results) - self.counts["not-claimed"]
+        if not self.results:
             what = "No claims were asked"
         elif self.good:
             what = f"All {asked} claims held" if asked != 1 else "The one claim held"
             what += f", {left} not claimed" if (left := self.counts["not-claimed"]) else ""
         else:
-            what = f"{self.counted} of {len(self.answers)} claims"
+            what = f"{self.counted} of {len(self.results)} claims"
         selection = (
-            " PARTIAL: a selection of claims was asked, not the walk." if self.partial else ""
+            " PARTIAL: a selection of claims was asked, not the state." if self.partial else ""
         )
         selection += self._lack
         if not self.subject.rehearsal:
@@ -188,9 +188,9 @@ class Run:
         return f" {what} missing: {names}{more}."
 
 
-def subject_of(walk: Walk) -> Subject:
+def subject_of(state: RunState) -> Subject:
     """What a walk is about, as far as it got to know."""
-    settings, access = walk.settings, walk.access
+    settings, access = state.settings, state.access
     evidence = access.evidence if access else "none"
     if not access and settings and settings.provider == "embedded":
         evidence = "rehearsal"
@@ -207,34 +207,36 @@ def subject_of(walk: Walk) -> Subject:
     )
 
 
-def run_of(walk: Walk, *, exit_code: int, reason: str = "") -> Run:
+def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:
     """Freeze a walk; `reason` says why it is not complete, if it is not."""
-    reason = reason or (walk.stopped.reason if walk.stopped else "")
-    answered = {answer.claim.id for answer in walk.answers.values() if answer.asked}
-    unasked = [claim for claim in walk.claims if claim.id not in answered]
+    reason = reason or (state.stopped.reason if state.stopped else "")
+    answered = {result.claim.id for result in state.results.values() if result.tested}
+    unasked = [claim for claim in state.claims if claim.id not in answered]
     if unasked and not reason:
-        reason = f"{len(unasked)} of {len(walk.claims)} claims were not asked"
+        reason = f"{len(unasked)} of {len(state.claims)} claims were not asked"
     if exit_code not in ENDED:
         reason = reason or EXIT_WORDS.get(exit_code, "")
     stages = tuple(
-        StageRun(stage, tuple(answers), walk.prepared.get(stage.name), walk.broken.get(stage.name))
-        for stage, answers in walk.stages()
+        StageRun(
+            stage, tuple(results), state.prepared.get(stage.name), state.broken.get(stage.name)
+        )
+        for stage, results in state.stages()
     )
     return Run(
-        subject=subject_of(walk),
+        subject=subject_of(state),
         stages=stages,
         complete=not reason,
-        partial=walk.partial,
+        partial=state.partial,
         exit_code=exit_code,
         reason=reason,
-        started=walk.started,
-        seconds=time.monotonic() - walk.began,
-        notes=tuple(walk.notes),
-        waits=tuple(waits),
-        began=walk.began,
-        steps=tuple(sorted(walk.timeline.steps, key=lambda step: step.began)),
-        diagnostics=tuple(walk.diagnosed),
-        missing=walk.missing,
-        command=command_of(walk.settings) if walk.settings and not walk.partial else "",
+        started=state.started,
+        seconds=time.monotonic() - state.began,
+        notes=tuple(state.notes),
+        waits=tuple(state.waits),
+        began=state.began,
+        steps=tuple(sorted(state.timeline.steps, key=lambda step: step.began)),
+        diagnostics=tuple(state.diagnosed),
+        missing=state.missing,
+        command=command_of(state.settings) if state.settings and not state.partial else "",
         suite=suite(),
     )

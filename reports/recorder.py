@@ -1,4 +1,4 @@
-"""Writes the files of a walk, on every way out: its end, a signal, bad input, a dead cluster.
+"""Writes the files of a state, on every way out: its end, a signal, bad input, a dead cluster.
 
 From its first moment a walk has a report that says INCOMPLETE; only its end replaces that. How
 each file looks is the business of the modules beside this one.
@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.diagnostics.plugin import FOLDER, tidy
 from fixtures.providers.base import Access
-from fixtures.run.run import Walk, is_walk, walk_of
+from fixtures.run.state import RunState, is_suite_run, state_of
 from fixtures.run.verdicts import first_line
 from reports import bundle
 from reports.data import as_json
@@ -30,13 +30,13 @@ from reports.terminal import answer_of
 BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before the options are checked: bad input has a report, too
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the report before anything can go wrong."""
-    if is_walk(config) and not config.option.list_claims:
-        walk = walk_of(config)
+    if is_suite_run(config) and not config.option.list_claims:
+        state = state_of(config)
         folder = config.invocation_params.dir / config.option.reports_dir
-        recorder = Recorder(walk, folder, config)
+        recorder = Recorder(state, folder, config)
         recorder.begin()
         config.add_cleanup(recorder.close)
         config.pluginmanager.register(recorder, "seatrial-recorder")
@@ -45,13 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Recorder:
-    """The files of one walk."""
+    """The files of one state."""
 
-    def __init__(self, walk: Walk, folder: Path, config: pytest.Config) -> None:
-        self.walk = walk
+    def __init__(self, state: RunState, folder: Path, config: pytest.Config) -> None:
+        self.state = state
         self.folder = folder
         self.config = config
-        self.redact = walk.redact
+        self.redact = state.redact
         self.page = Page(folder)
         self._closed = False
 
@@ -67,7 +67,7 @@ class Recorder:
             for name in (bundle.PROOF, bundle.NAME):  # an earlier run's would be taken for ours
                 (self.folder / name).unlink(missing_ok=True)
             (self.folder / FOLDER).mkdir()
-            self.write(run_of(self.walk, exit_code=2, reason=BEGUN))
+            self.write(run_of(self.state, exit_code=2, reason=BEGUN))
         except OSError as e:
             line = f"--reports-dir {self.folder}: cannot be written ({e.strerror})"
             raise pytest.UsageError(f"{line}; name another folder") from None
@@ -84,11 +84,11 @@ class Recorder:
             report.longrepr = self.redact.text(report.longrepr)
         report.sections = [(name, self.redact.text(text)) for name, text in report.sections]
         report.user_properties = self.redact.of(report.user_properties)
-        walk = self.walk
-        walk.notes[:] = map(self.redact.text, walk.notes)
-        if answer := answer_of(report):
-            walk.answers[answer.claim.id] = answer
-        walk.broken = {name: self.redact.of(broken) for name, broken in walk.broken.items()}
+        state = self.state
+        state.notes[:] = map(self.redact.text, state.notes)
+        if result := answer_of(report):
+            state.results[result.claim.id] = result
+        state.broken = {name: self.redact.of(broken) for name, broken in state.broken.items()}
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -96,7 +96,7 @@ class Recorder:
         try:
             yield
         except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001  # the report must be written
-            self.walk.notes.append(f"Not everything was taken down in order: {first_line(e)}")
+            self.state.notes.append(f"Not everything was taken down in order: {first_line(e)}")
         session.exitstatus = self.finish(int(session.exitstatus))
 
     @pytest.hookimpl(optionalhook=True)
@@ -105,12 +105,12 @@ class Recorder:
         self.page.fill(prefix, self._run(int(session.exitstatus)))
 
     def _run(self, pytests: int) -> Run:
-        self.walk.finish()
-        return self.redact.of(run_of(self.walk, exit_code=self.walk.exit_code(pytests)))
+        self.state.finish()
+        return self.redact.of(run_of(self.state, exit_code=self.state.exit_code(pytests)))
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
-        tidy(self.folder / FOLDER, self.walk)
+        tidy(self.folder / FOLDER, self.state)
         run = self._run(pytests)
         self.write(run, self.page.take(self.config))
         self._closed = True
@@ -119,7 +119,7 @@ class Recorder:
     def close(self) -> None:
         """Write the report if the session did not get to it."""
         if not self._closed:
-            self.walk.stop("the walk ended before its first claim", 3)
+            self.state.stop("the walk ended before its first claim", 3)
             self.finish(0)
 
     def write(self, run: Run, drawn: str = "") -> None:

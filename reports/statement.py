@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from fixtures.run.run import Answer, Verdict
+from fixtures.run.state import Result, Verdict
 from reports.model import Run
 
 API_VERSION = "seatrial.example/v1"
@@ -86,17 +86,17 @@ def _profile(run: Run) -> dict[str, Any]:
     name = run.subject.profile
     told: dict[str, Any] = {"name": name}
     for level in LEVELS:
-        answers = [a for a in run.answers if a.claim.level == level]
-        if answers:
-            counts = Counter(answer.verdict for answer in answers)
+        results = [a for a in run.results if a.claim.level == level]
+        if results:
+            counts = Counter(result.verdict for result in results)
             statistics = {word: counts[verdict] for verdict, word in COUNTED.items()}
             told[level] = {"result": _level_result(counts), "statistics": statistics}
-    wrong = [a for a in run.answers if a.verdict not in {"passed", "not-claimed"}]
-    unclaimed = [a for a in run.answers if a.verdict == "not-claimed"]
+    wrong = [a for a in run.results if a.verdict not in {"passed", "not-claimed"}]
+    unclaimed = [a for a in run.results if a.verdict == "not-claimed"]
     told["missing"] = list(run.missing)
     told["failed"] = [{"claim": a.claim.id, "verdict": _verdict(a), **_why(a)} for a in wrong]
     told["notClaimed"] = [{"claim": a.claim.id, **_why(a)} for a in unclaimed]
-    told["passed"] = [a.claim.id for a in run.answers if a.verdict == "passed"]
+    told["passed"] = [a.claim.id for a in run.results if a.verdict == "passed"]
     return told
 
 
@@ -107,9 +107,9 @@ def _level_result(counts: Counter[Verdict]) -> str:
     return "partial" if counts["not-claimed"] else "success"
 
 
-def _verdict(answer: Answer) -> str:
-    return answer.verdict if answer.asked else "not asked"
+def _verdict(result: Result) -> str:
+    return result.verdict if result.tested else "not asked"
 
 
-def _why(answer: Answer) -> dict[str, str]:
-    return {"reason": answer.message.partition("\n")[0]}
+def _why(result: Result) -> dict[str, str]:
+    return {"reason": result.message.partition("\n")[0]}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from fixtures.run.run import VERDICTS
+from fixtures.run.state import VERDICTS
 from reports.data import SCHEMA_VERSION
 
 FILE = "report.json"

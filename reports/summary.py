@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from fixtures.run.run import Verdict
+from fixtures.run.state import Verdict
 from reports.model import EXIT_WORDS, Run, StageRun
 
 MOST = 20
@@ -47,23 +47,23 @@ def as_markdown(run: Run) -> str:
 
 def _row(stage: StageRun) -> str:
     counts: dict[str, int] = {}
-    for answer in stage.answers:
-        verdict = answer.verdict.replace("-", " ") if answer.asked else "not asked"
+    for result in stage.results:
+        verdict = result.verdict.replace("-", " ") if result.tested else "not asked"
         counts[verdict] = counts.get(verdict, 0) + 1
     words = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    return f"| {stage.stage.number} {stage.stage.title} | {len(stage.answers)} | {words} |"
+    return f"| {stage.stage.number} {stage.stage.title} | {len(stage.results)} | {words} |"
 
 
 def _wrong(run: Run) -> list[str]:
     """The causes: what failed; what is blocked by them is counted in the table."""
-    found = [a for a in run.answers if a.verdict in {"failed", "error"} and a.asked]
+    found = [a for a in run.results if a.verdict in {"failed", "error"} and a.tested]
     if not found:
         return []
     lines = ["", "## Not so", ""]
-    for answer in found[:MOST]:
-        first = escape(answer.message.partition("\n")[0])
-        lines.append(f"- {answer.verdict} **{answer.claim.id}**: {first}")
-        lines += [f"  {code(command)}" for command in answer.look[:1]]
+    for result in found[:MOST]:
+        first = escape(result.message.partition("\n")[0])
+        lines.append(f"- {result.verdict} **{result.claim.id}**: {first}")
+        lines += [f"  {code(command)}" for command in result.next_steps[:1]]
     return lines + _more(len(found))
 
 
@@ -77,7 +77,7 @@ def _missing(run: Run) -> list[str]:
 
 def _by_cause(run: Run, verdict: Verdict, title: str) -> list[str]:
     """What was not asked, a line a cause."""
-    found = Counter(a.message.partition("\n")[0] for a in run.answers if a.verdict == verdict)
+    found = Counter(a.message.partition("\n")[0] for a in run.results if a.verdict == verdict)
     if not found:
         return []
     told = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]

@@ -1,4 +1,4 @@
-"""pytest-html's own table below our page: our words in its rows, in the order of the walk.
+"""pytest-html's own table below our page: our words in its rows, in the order of the state.
 
 pytest-html counts and filters by pytest's outcomes, which know no "blocked". Each of our verdicts
 takes the place of one of them, under our name, so that both count the same. The table is drawn by
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from reports.html import STYLE, article, title_of, word_of
 from reports.model import Run
 from reports.terminal import answer_of
@@ -82,12 +82,12 @@ class Page:
             self._report.set_data("initialSort", "original")  # as they were asked
             self._report.set_data("renderCollapsed", ["all"])  # it is said above already
             tests = self._report.data["tests"]
-            rows = {answer.claim.nodeid: row_of(answer, tests) for answer in run.answers}
+            rows = {result.claim.nodeid: row_of(result, tests) for result in run.results}
             tests.clear()
             tests.update({node: [row] for node, row in rows.items()})
             for outcome, shown in self._report.outcomes.items():
                 word = LABELS.get(outcome, shown["label"])
-                shown["value"] = sum(word_of(answer) == word for answer in run.answers)
+                shown["value"] = sum(word_of(result) == word for result in run.results)
                 shown["label"] = word
 
     @pytest.hookimpl(optionalhook=True)
@@ -113,32 +113,32 @@ class Page:
     ) -> None:
         """Our id and verdict in pytest's row."""
         cells.pop()
-        answer = answer_of(report)
-        if answer:
-            cells[:2] = cells_of(answer)
+        result = answer_of(report)
+        if result:
+            cells[:2] = cells_of(result)
 
 
-def cells_of(answer: Answer) -> list[str]:
+def cells_of(result: Result) -> list[str]:
     """The first cells of a claim's row."""
     return [
-        f'<td class="col-result">{word_of(answer)}</td>',
-        f'<td class="col-testId">{escape(answer.claim.id)}</td>',
+        f'<td class="col-result">{word_of(result)}</td>',
+        f'<td class="col-testId">{escape(result.claim.id)}</td>',
     ]
 
 
-def row_of(answer: Answer, tests: dict[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:
+def row_of(result: Result, tests: dict[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:
     """The one row of a claim: what pytest-html gathered on it, by our last word.
 
     pytest-html has one for each phase that went wrong, and none for what was never asked.
     """
-    gathered = tests.get(answer.claim.nodeid) or ()
+    gathered = tests.get(result.claim.nodeid) or ()
     last = gathered[-1] if gathered else {"extras": [], "duration": "0 ms", "tableHtml": []}
-    logs = [row["log"] for row in gathered] or [str(escape(answer.message))]
+    logs = [row["log"] for row in gathered] or [str(escape(result.message))]
     duration = last.get("duration", "0 ms")
     return {
         **last,
-        "testId": answer.claim.id,
-        "result": OUTCOMES[word_of(answer)],
+        "testId": result.claim.id,
+        "result": OUTCOMES[word_of(result)],
         "log": "\n".join(logs),
-        "resultsTableRow": [*cells_of(answer), f'<td class="col-duration">{duration}</td>'],
+        "resultsTableRow": [*cells_of(result), f'<td class="col-duration">{duration}</td>'],
     }

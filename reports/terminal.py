@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from fixtures.claims.waiting import listen
-from fixtures.run.run import Answer, Claim, Verdict, Walk, is_walk, walk_of
+from fixtures.claims.waiting import change_wait_policy
 from fixtures.run.stages import Stage
+from fixtures.run.state import Claim, Result, RunState, Verdict, is_suite_run, state_of
 from reports.live import Live, takes_lines_in_place, undisturbed
 from reports.model import EXIT_WORDS, Run, run_of
 
@@ -37,28 +37,28 @@ NARROWEST_TEXT = 40
 CATEGORIES: dict[Verdict, str] = {"not-claimed": "not claimed"}
 
 
-def answer_of(report: pytest.TestReport | pytest.CollectReport) -> Answer | None:
-    """The answer that `fixtures.run.claims_plugin` gave to this report, if it did."""
+def answer_of(report: pytest.TestReport | pytest.CollectReport) -> Result | None:
+    """The result that `fixtures.run.gating` gave to this report, if it did."""
     if isinstance(report, pytest.CollectReport):
         return None
-    given = dict(report.user_properties).get("answer")
-    return given if isinstance(given, Answer) else None
+    given = dict(report.user_properties).get("result")
+    return given if isinstance(given, Result) else None
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before the options are checked: what is wrong with them is shown
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the place of pytest's own lines, in walks only."""
-    if is_walk(config):
+    """Take the place of pytest's own lines, in runs of the suite only."""
+    if is_suite_run(config):
         if config.option.reportchars == "fE":  # nobody asked for another summary than ours
             config.option.reportchars = ""
-        config.pluginmanager.register(Terminal(walk_of(config), config), "seatrial-terminal")
+        config.pluginmanager.register(Terminal(state_of(config), config), "seatrial-terminal")
 
 
 class Terminal:
     """What a walk shows."""
 
-    def __init__(self, walk: Walk, config: pytest.Config) -> None:
-        self.walk = walk
+    def __init__(self, state: RunState, config: pytest.Config) -> None:
+        self.state = state
         self.config = config
         self._heading = ""
         self._live: Live | None = None
@@ -78,13 +78,13 @@ class Terminal:
         out, width = undisturbed(sys.stdout), self.config.get_terminal_writer().fullwidth
         self._live = Live(out, in_place=takes_lines_in_place(out, os.environ), width=width)
         self._live.begin()
-        self.walk.timeline.listener = self._live.step
-        listen(self._live.waiting)
+        self.state.timeline.listener = self._live.step
+        change_wait_policy(on_progress=self._live.waiting)
         self.config.add_cleanup(self._end_live)
 
     def _end_live(self) -> None:
-        listen(None)
-        self.walk.timeline.listener = None
+        change_wait_policy(on_progress=None)
+        self.state.timeline.listener = None
         if self._live:
             self._live.end()
 
@@ -96,7 +96,7 @@ class Terminal:
             self._flush()
             return None
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in table(self.walk.claims, width):
+        for line in table(self.state.claims, width):
             self._out.write_line(line)
         return True
 
@@ -110,17 +110,17 @@ class Terminal:
         self, report: pytest.TestReport | pytest.CollectReport
     ) -> tuple[str, str, str | tuple[str, Markup]] | None:
         """Our words for verdicts; the short letters are shown as lines by us."""
-        answer = answer_of(report)
-        if answer is None:
+        result = answer_of(report)
+        if result is None:
             return None if report.failed else ("", "", "")
-        category = CATEGORIES.get(answer.verdict, answer.verdict)
+        category = CATEGORIES.get(result.verdict, result.verdict)
         long = self._out.verbosity > 0
-        return category, "", WORDS[answer.verdict] if long else ""
+        return category, "", WORDS[result.verdict] if long else ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A heading before the first claim of a stage is asked, and so before its waits."""
-        found = (claim.stage for claim in self.walk.claims if claim.nodeid == nodeid)
+        found = (claim.stage for claim in self.state.claims if claim.nodeid == nodeid)
         stage = next(found, None)
         if stage and self._out.verbosity <= 0:
             self._head(stage)
@@ -135,15 +135,15 @@ class Terminal:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line a claim."""
-        answer = answer_of(report)
-        if answer is None or self._out.verbosity > 0:
+        result = answer_of(report)
+        if result is None or self._out.verbosity > 0:
             return
         if self._live:
             self._live.clear()
-        word, markup = WORDS[answer.verdict]
+        word, markup = WORDS[result.verdict]
         self._out.write(f"   {word:<11}", **markup)
-        seconds = f"  {answer.seconds:.1f} s" if answer.seconds >= 0.1 else ""
-        self._out.write_line(f" {answer.claim.text}{seconds}")
+        seconds = f"  {result.seconds:.1f} s" if result.seconds >= 0.1 else ""
+        self._out.write_line(f" {result.claim.text}{seconds}")
         self._flush()
 
     @pytest.hookimpl(trylast=True)
@@ -151,13 +151,13 @@ class Terminal:
         """The verdict, the counts, and where the report is."""
         if self.config.option.list_claims:
             return
-        run = run_of(self.walk, exit_code=self.walk.exit_code(int(exitstatus)))
+        run = run_of(self.state, exit_code=self.state.exit_code(int(exitstatus)))
         good = run.good and not run.subject.rehearsal
         self._out.write_sep("=", run.headline, green=run.good, red=not run.good, bold=True)
         for line in closing(run):
             self._out.write_line(line, **({"green": True} if good else {}))
-        if self.walk.settings:
-            self._out.write_line(f"report: {self.walk.settings.reports_dir / 'report.html'}")
+        if self.state.settings:
+            self._out.write_line(f"report: {self.state.settings.reports_dir / 'report.html'}")
 
 
 def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
@@ -189,7 +189,7 @@ def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
 
 
 def closing(run: Run) -> list[str]:
-    """The last lines of a walk."""
+    """The last lines of a state."""
     lines = [run.sentence, run.counted]
     lines += [f"fault: {run.subject.fault}"] if run.subject.fault else []
     causes = [s.broken for s in run.stages if s.broken]

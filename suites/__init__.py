@@ -1,1 +1,1 @@
-"""What is claimed: one module a stage, in the order of the walk, one test a claim."""
+"""What is claimed: one module a stage, in the order of the state, one test a claim."""

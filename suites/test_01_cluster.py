@@ -35,7 +35,7 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
     "The cluster's DNS has somebody who answers.",
     source="Kubernetes, DNS for Services and Pods: the Service labelled k8s-app=kube-dns",
     hint="Look at CoreDNS' pods in kube-system: without DNS no sidecar finds istiod.",
-    gate=True,
+    blocking=True,
 )
 def test_cluster_dns_is_available(cluster: Cluster) -> None:
     cluster.expect_dns()
@@ -54,7 +54,7 @@ def test_the_system_namespaces_are_active(cluster: Cluster) -> None:
     "Mutating and validating admission webhooks are not turned off.",
     source="Kubernetes, admission controllers: both are on by default",
     hint="Without them no sidecar is injected, however well Istio is installed.",
-    gate=True,
+    blocking=True,
 )
 def test_admission_webhooks_are_not_turned_off(cluster: Cluster) -> None:
     cluster.expect_admission_webhooks()

@@ -19,7 +19,7 @@ def test_istio_system_is_active(control_plane: ControlPlane) -> None:
     "istiod is rolled out whole: its last change is seen, updated and available, its pods ready.",
     source="Kubernetes, Deployment status; Istio's demo profile",
     hint="Look at istiod's log; 'available' alone may be an old pod's.",
-    gate=True,
+    blocking=True,
 )
 def test_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
     control_plane.expect_rolled_out("istiod")
@@ -49,7 +49,7 @@ def test_the_egress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
     "Where Istio's CNI plugin prepares pods' networks, its agent is ready on every node it wants.",
     source="manifests/charts/istio-cni, daemonset.yaml; Kubernetes, DaemonSet status",
     hint="Without it no injected pod starts: look at its pods, and at the nodes' taints.",
-    gate=True,
+    blocking=True,
 )
 def test_the_cni_agent_is_ready_on_every_node(node_agent: NodeAgent) -> None:
     node_agent.expect_ready()

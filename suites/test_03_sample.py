@@ -17,7 +17,7 @@ def test_the_namespace_carries_no_injection_label(plain_sample: Sample) -> None:
     "One living, ready pod runs for each of the sample's six workloads, on its first run.",
     source="samples/bookinfo/platform/kube/bookinfo.yaml",
     hint="Look at the events of the namespace: images, quota, scheduling.",
-    gate=True,
+    blocking=True,
 )
 def test_six_pods_run(plain_sample: Sample) -> None:
     plain_sample.expect_running()

@@ -18,7 +18,7 @@ def test_the_namespace_asks_for_sidecars(injected_sample: InjectedSample) -> Non
     "Every living pod of the sample carries exactly one sidecar.",
     source="Istio, sidecar injection; pkg/kube/inject/webhook.go",
     hint="Look at the namespace's labels, then at the injector's webhooks and istiod's log.",
-    gate=True,
+    blocking=True,
 )
 def test_every_pod_carries_one_sidecar(injected_sample: InjectedSample) -> None:
     injected_sample.expect_sidecars()
@@ -37,7 +37,7 @@ def test_the_sidecar_stands_where_it_belongs(injected_sample: InjectedSample) ->
     "One ready pod runs for each workload, on its first run, and every sidecar is ready.",
     source="Istio, sidecar's readiness probe /healthz/ready on 15021",
     hint="A sidecar is ready when istiod has sent it its configuration: look at its log.",
-    gate=True,
+    blocking=True,
 )
 def test_every_sidecar_is_ready(injected_sample: InjectedSample) -> None:
     injected_sample.expect_sidecars_ready()
@@ -131,7 +131,7 @@ def test_the_page_still_works(injected_sample: InjectedSample) -> None:
     "The pods from before the injection are gone within their grace period.",
     source="Kubernetes, pod termination: terminationGracePeriodSeconds",
     hint="A pod that stays Terminating has a finalizer, or its node does not answer.",
-    late=True,
+    run_last=True,
 )
 def test_the_old_pods_are_gone_in_time(injected_sample: InjectedSample) -> None:
     injected_sample.old_pods.expect_in_time()

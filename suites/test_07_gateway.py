@@ -58,7 +58,7 @@ def test_the_virtual_service_has_its_five_routes(gateway: Gateway) -> None:
     source=f"{SAMPLE}; Envoy: x-envoy-upstream-service-time",
     hint="The message names the first broken hop and says the log's response flag in words.",
     feature="ingress",
-    gate=True,
+    blocking=True,
 )
 @pytest.mark.parametrize("route", ROUTES)
 def test_each_route_reaches_productpage(client: Client, route: str) -> None:

@@ -38,7 +38,7 @@ def test_every_living_pod_is_new(restarted: Restarted) -> None:
     "The pods from before the restart are gone within their grace period.",
     source="Kubernetes: termination of pods, 30 s by default",
     hint="Look for finalizers, and for containers that do not end.",
-    late=True,
+    run_last=True,
 )
 def test_the_old_pods_are_gone_in_time(restarted: Restarted) -> None:
     restarted.old_pods.expect_in_time()

@@ -25,7 +25,7 @@ import pytest
 from fixtures.k8s import Body, Kube, Refused
 from fixtures.k8s.forward import Forward
 from fixtures.providers.base import OWNER, Access
-from fixtures.run.run import walk_of
+from fixtures.run.state import state_of
 from fixtures.traffic import client, http
 from fixtures.traffic.certificate import Certificate
 from tests.recordings import FOLDER, answers, pack
@@ -40,6 +40,8 @@ KNOWN = (
     "read_only",
 )
 PROXY, SIDECAR = "istio-proxy", ["proxy", "sidecar"]
+# Renewed every few seconds.
+LEADER = "control-plane.alpha.kubernetes.io/leader"
 TEMPLATES = "# left out: the release's own templates\n"
 
 
@@ -67,7 +69,7 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True, wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Know which claim reads; its preparation is part of it."""
-        found = [claim for claim in walk_of(item.config).claims if claim.nodeid == item.nodeid]
+        found = [claim for claim in state_of(item.config).claims if claim.nodeid == item.nodeid]
         self.claim, self.marks = (found[0].id if found else ""), 0
         return (yield)
 
@@ -173,6 +175,7 @@ def cleaned(body: Body) -> Body:
     meta = body["metadata"]
     for key in ("managedFields", "resourceVersion"):
         meta.pop(key, None)
+    meta.get("annotations", {}).pop(LEADER, None)
     if OWNER in meta.get("labels", {}):
         meta["labels"][OWNER] = "somebody"
     if body["kind"] == "Secret":

@@ -96,7 +96,7 @@ class Mesh:
 
 def mesh_of(run: Run) -> Mesh | None:
     """The mesh of a run; None if its claims saw nothing of one."""
-    edges = edges_of([call for answer in run.answers for call in answer.calls])
+    edges = edges_of([call for result in run.results for call in result.calls])
     lines = _lines(run, edges)
     if not lines:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from fixtures.run.timeline import critical_path
 from reports.model import Run, StageRun
 
@@ -132,7 +132,7 @@ def _steps(run: Run) -> Iterator[Row]:
 
 def _claims(run: Run) -> Iterator[Row]:
     for stage in run.stages:
-        asked = [answer for answer in stage.answers if answer.began]
+        asked = [result for result in stage.results if result.began]
         if asked:
             bars = tuple(Bar(a.began - run.began, a.seconds, a.verdict) for a in asked)
             yield Row(_title(stage), _length(asked), bars)
@@ -142,8 +142,8 @@ def _title(stage: StageRun) -> str:
     return f"{stage.stage.number} {stage.stage.title}"
 
 
-def _length(asked: Sequence[Answer]) -> str:
-    seconds = sum(answer.seconds for answer in asked)
+def _length(asked: Sequence[Result]) -> str:
+    seconds = sum(result.seconds for result in asked)
     return f"{len(asked)} claims, {in_words(seconds)}"
 
 

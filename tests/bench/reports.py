@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 from reports.__main__ import main as command
-from tests.bench.walk import yardstick
-from tests.walks import CONFTEST, HEAD, INI, ROOT
+from tests.bench.run import yardstick
+from tests.small_runs import CONFTEST, HEAD, INI, ROOT
 
 CLAIMS = 300
 MOST_SECONDS, MOST_MIB = 2.0, 150.0
@@ -41,13 +41,13 @@ MODULE = """
 @pytest.mark.parametrize("n", range({each}))
 @so("A claim about number of which there are a hundred in this stage.")
 def test_so(cluster, n):
-    examined([n] * 5)
+    inspected([n] * 5)
     note(f"the thing with the number {{n}} is valid for another 90 days")
-    saw("image", f"container of {stage}-{{n}}", f"registry.example/image:{{n}}@sha256:{{n:064}}")
+    record("image", f"container of {stage}-{{n}}", f"registry.example/image:{{n}}@sha256:{{n:064}}")
     if n % 3 == 0:
         look = (f"kubectl -n app describe pod {{n}}",) * 3
         log = "a line of a log\\n" * 200
-        raise Unmet(f"pod app/{{n}}", expected="ready", seen="Pending", look=look, evidence=log)
+        raise ClaimFailed(f"pod app/{{n}}", expected="ready", got="Pending", next_steps=look, evidence=log)
 """
 
 

@@ -6,13 +6,13 @@ import time
 import tracemalloc
 from dataclasses import replace
 
-from fixtures.claims import Call, Seen
+from fixtures.claims import Call, Observation
 from fixtures.claims.waiting import Wait
-from fixtures.run.run import Answer, Mismatch
+from fixtures.run.state import Mismatch, Result
 from fixtures.run.timeline import Step
 from reports.html import page
 from reports.model import Run, StageRun
-from tests.bench.walk import yardstick
+from tests.bench.run import yardstick
 from tests.unit.runs import claim, run
 
 CLAIMS = 300
@@ -30,11 +30,11 @@ def big() -> Run:
     calls = tuple(
         Call("client", "gateway", "200", answered=True, told_by="replies") for _ in range(20)
     )
-    answers = [answer(number, calls) for number in range(CLAIMS)]
+    results = [result(number, calls) for number in range(CLAIMS)]
     return replace(
         run(),
         stages=tuple(
-            StageRun(stages[n % len(stages)], tuple(answers[n * 30 : n * 30 + 30]), 1.0, None)
+            StageRun(stages[n % len(stages)], tuple(results[n * 30 : n * 30 + 30]), 1.0, None)
             for n in range(10)
         ),
         steps=tuple(Step(f"step {n}", 100.0 + n, 1.0, (f"step {n - 1}",)) for n in range(40)),
@@ -43,20 +43,24 @@ def big() -> Run:
     )
 
 
-def answer(number: int, calls: tuple[Call, ...]) -> Answer:
+def result(number: int, calls: tuple[Call, ...]) -> Result:
     asked = claim("cluster", f"claim-{number}", f"Something holds of thing {number}.")
     failed = number < FAILURES
-    return Answer(
+    return Result(
         asked,
         "failed" if failed else "passed",
         seconds=0.2,
-        examined=3,
+        inspected=3,
         message=f"thing {number}: expected a, saw b" if failed else "",
         mismatch=Mismatch(f"thing {number}", "a", "b") if failed else None,
-        look=("kubectl get things",),
+        next_steps=("kubectl get things",),
         evidence="evidence " * 220 if failed else "",
         notes=("a note",),
-        seen=(Seen("image", f"istio-proxy of app{number % 40}-v1", "proxyv2:1.31.0@sha256:00"),),
+        observations=(
+            Observation(
+                "image", f"istio-proxy of app{number % 40}-v1", "proxyv2:1.31.0@sha256:00"
+            ),
+        ),
         calls=calls,
         began=100.0 + number,
     )

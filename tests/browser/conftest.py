@@ -8,70 +8,70 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import chromium, found
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 CLUSTER = """
 import time
-from fixtures.claims import Call, saw, saw_call
-from fixtures.claims.deadlines import patience
+from fixtures.claims import Call, record, record_call
+from fixtures.claims.deadlines import timeout
 from fixtures.run.timeline import Step
 from fixtures.claims.waiting import eventually
-from fixtures.run.run import walk_of
+from fixtures.run.state import state_of
 
-@so("The cluster answers.")
+@so("The cluster results.")
 def test_the_cluster_answers(cluster, pytestconfig):
-    examined_one(1)
-    saw("node", "kind-control-plane", "kubelet v1.35.0, containerd://2.1.1, linux/amd64")
-    saw("version", "istiod", "1.31.0-abc-Clean")
-    saw("image", "istio-proxy of reviews-v1", "docker.io/istio/proxyv2:1.31.0@sha256:" + "0" * 64)
+    inspected_one(1)
+    record("node", "kind-control-plane", "kubelet v1.35.0, containerd://2.1.1, linux/amd64")
+    record("version", "istiod", "1.31.0-abc-Clean")
+    record("image", "istio-proxy of reviews-v1", "docker.io/istio/proxyv2:1.31.0@sha256:" + "0" * 64)
     for number in range(3):
-        saw_call(Call("client", "istio-ingressgateway", "200", True, "replies", tls="plain text"))
-        saw_call(Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutual TLS"))
-    saw_call(Call("productpage", "reviews", "503", False, "page", version="v1"))
+        record_call(Call("client", "istio-ingressgateway", "200", True, "replies", tls="plain text"))
+        record_call(Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutual TLS"))
+    record_call(Call("productpage", "reviews", "503", False, "page", version="v1"))
     print("something said on the way")
     long = Step("The sample without the mesh: made ready and more", time.monotonic(), 0.5)
-    walk_of(pytestconfig).timeline.steps.append(long)
+    state_of(pytestconfig).timeline.steps.append(long)
 
 @so("A <b>name</b> & more.", level="extended")
 def test_a_name_is_shown_as_it_is(cluster):
-    examined_one(1)
+    inspected_one(1)
     note("a note with <script>alert(1)</script> in it")
 
 @so("The pod is ready.")
 def test_the_pod_is_ready(cluster):
     def probe():
-        raise Unmet("pod a/b", expected="ready", seen="Pending", context="kubelet v1.35.0",
-                    look=["kubectl -n a describe pod b"], evidence="app container b: not running",
+        raise ClaimFailed("pod a/b", expected="ready", got="Pending", context="kubelet v1.35.0",
+                    next_steps=["kubectl -n a describe pod b"], evidence="app container b: not running",
                     brief="b 0/1, pulling image")
-    eventually(probe, within=patience("pods become ready", 0.6))
+    eventually(probe, within=timeout("pods become ready", 0.6))
 
 @so("The log is long.")
 def test_the_log_is_long(cluster):
     lines = "\\n".join(f"log line {n}" for n in range(60))
-    raise Unmet("the log", expected="short", seen="long", evidence=lines)
+    raise ClaimFailed("the log", expected="short", got="long", evidence=lines)
 
 @so("There are add-ons.", feature="addons")
 def test_there_are_addons(cluster):
-    examined_one(1)
+    inspected_one(1)
 
 @so("This breaks.")
 def test_this_breaks(cluster):
     raise KeyError("a")
 """
 INSTALLATION = """
-@so("istiod is rolled out.", gate=True)
+@so("istiod is rolled out.", blocking=True)
 def test_istiod_is_rolled_out(control_plane):
-    raise Unmet("roll-out of Deployment istio-system/istiod", expected="whole", seen="0 available",
-                look=["kubectl -n istio-system describe deployment istiod"])
+    raise ClaimFailed("roll-out of Deployment istio-system/istiod", expected="whole", got="0 available",
+                next_steps=["kubectl -n istio-system describe deployment istiod"])
 """
 WEBHOOKS = """
-@so("The injector answers.")
+@so("The injector results.")
 def test_the_injector_answers(control_plane):
-    examined_one(1)
+    inspected_one(1)
 
-@so("The validator answers.")
+@so("The validator results.")
 def test_the_validator_answers(control_plane):
-    examined_one(1)
+    inspected_one(1)
 """
 
 
@@ -91,11 +91,11 @@ _made: dict[str, Path] = {}
 def report(pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a walk with every verdict; made once."""
     if "report" not in _made:
-        walks = Walks(pytester).begin()
-        walks.claims("01_cluster", CLUSTER)
-        walks.claims("02_installation", INSTALLATION)
-        walks.claims("05_webhooks", WEBHOOKS)
-        ended = walks.walk("--profile", "conformance")
+        runs = SmallRuns(pytester).begin()
+        runs.claims("01_cluster", CLUSTER)
+        runs.claims("02_installation", INSTALLATION)
+        runs.claims("05_webhooks", WEBHOOKS)
+        ended = runs.run("--profile", "conformance")
         folder = tmp_path_factory.mktemp("report")
         shutil.copytree(ended.folder, folder, dirs_exist_ok=True)
         _made["report"] = folder / "report.html"

@@ -55,7 +55,7 @@ def test_a_fault_turns_each_claim_red_in_every_pose(
     asked = {c for c in claims if "addons/" not in c or c.split("[")[1].rstrip("]") in brought}
     assert OF_CNI[not cni] <= asked
     asked -= OF_CNI[not cni]
-    assert sorted(c for c in asked if not any(fault.turns_red(c) for fault in faults)) == []
+    assert sorted(c for c in asked if not any(fault.must_fail(c) for fault in faults)) == []
 
 
 def test_a_fault_fits_the_meshes_that_can_have_it() -> None:
@@ -71,9 +71,9 @@ def test_a_fault_fits_the_meshes_that_can_have_it() -> None:
 
 @pytest.mark.parametrize("fault", CATALOGUE.values(), ids=lambda fault: fault.name)
 def test_a_fault_names_claims_and_words(fault: Fault, claims: set[str]) -> None:
-    assert fault.red
-    alone = (replace(fault, red=(pattern,)) for pattern in fault.on_mesh(cni=True).red)
-    assert [one.red for one in alone if not any(map(one.turns_red, claims))] == []
+    assert fault.fails
+    alone = (replace(fault, fails=(pattern,)) for pattern in fault.on_mesh(cni=True).fails)
+    assert [one.fails for one in alone if not any(map(one.must_fail, claims))] == []
     assert all(fault.words)
     assert fault.stage in {stage.number for stage in STAGES}
     assert set(fault.blocks) <= {stage.number for stage in STAGES}

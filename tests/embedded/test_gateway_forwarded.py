@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.claims import Unmet
+from fixtures.claims import ClaimFailed
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.releases import expected
@@ -47,7 +47,7 @@ def test_a_failure_is_explained_without_the_node(
 ) -> None:
     monkeypatch.setattr(Gateway, "pods", lambda _: ())
     base = forwarded.gateway.base()
-    with pytest.raises(Unmet, match="no pod of gateway istio-ingressgateway is ready"):
+    with pytest.raises(ClaimFailed, match="no pod of gateway istio-ingressgateway is ready"):
         forwarded._fetch(base, "/productpage", "x")
     names = [hop.name for hop in forwarded._way().hops()]
     assert names[0] == "Service -> pod of the gateway"

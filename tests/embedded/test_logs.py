@@ -26,7 +26,7 @@ def pod(state: Body | None = None, last: Body | None = None) -> Body:
     }
 
 
-class Door:
+class AccessPath:
     """A node whose container ran twice."""
 
     def __init__(self) -> None:
@@ -177,12 +177,12 @@ def test_one_of_several_containers_must_be_named() -> None:
 )
 def test_why_there_is_no_log(*, state: Body | None, previous: bool, words: str) -> None:
     with pytest.raises(StatusError) as error:
-        logs.log_of(Door(), pod(state), "app", previous=previous)
+        logs.log_of(AccessPath(), pod(state), "app", previous=previous)
     assert refusal(error) == (400, words)
 
 
 def test_which_run_is_meant() -> None:
-    door, ended = Door(), {"terminated": {"exitCode": 1}}
+    door, ended = AccessPath(), {"terminated": {"exitCode": 1}}
     running, crashing = pod({"running": {}}, ended), pod({"waiting": {"reason": "C"}}, ended)
     assert logs.log_of(door, running, "app", previous=False) is door.present
     assert logs.log_of(door, running, "app", previous=True) is door.before

@@ -24,7 +24,7 @@ POD: Body = {"metadata": {"name": "p", "uid": "aa-bb"}}
 PATIENCE = 10
 
 
-class Door:
+class AccessPath:
     """A pod that answers on port 80 with what it was sent, in capitals, until half close."""
 
     def __init__(self, port: int) -> None:
@@ -52,7 +52,7 @@ async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @asynccontextmanager
 async def forwarding() -> AsyncIterator[TestClient[web.Request, web.Application]]:
     pod = await asyncio.start_server(shout, "127.0.0.1", 0)
-    door = Door(pod.sockets[0].getsockname()[1])
+    door = AccessPath(pod.sockets[0].getsockname()[1])
 
     async def handler(request: web.Request) -> web.StreamResponse:
         try:

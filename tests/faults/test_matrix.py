@@ -12,7 +12,7 @@ from fixtures.faults.matrix import Noticed, has_cni, judge, main, table
 
 FAULT = replace(
     CATALOGUE["gateway-object-deleted"],
-    red=("gateway/one", "gateway/many[*"),
+    fails=("gateway/one", "gateway/many[*"),
     words=("nobody listens",),
     blocks=(12,),
 )
@@ -69,9 +69,9 @@ def test_a_fault_that_names_a_claim_nobody_asks_is_wrong() -> None:
 
 def test_what_a_mesh_like_this_is_not_asked_need_not_notice() -> None:
     assert judged(gateway__one=("not-claimed", "not here")).wrong == ()
-    unasked = {i: ("not-claimed", "not here") for i in GOOD if i in FAULT.red or "many" in i}
+    unasked = {i: ("not-claimed", "not here") for i in GOOD if i in FAULT.fails or "many" in i}
     told = judge(FAULT, report(GOOD | unasked), 1.0).wrong
-    assert told[:2] == tuple(f"no claim asked is called {one}" for one in FAULT.red)
+    assert told[:2] == tuple(f"no claim asked is called {one}" for one in FAULT.fails)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_what_is_only_blocked_was_not_asked() -> None:
 def test_with_cni_more_may_be_due() -> None:
     fault = CATALOGUE["interception-by-tproxy"]
     assert fault.on_mesh(cni=False) == fault
-    assert set(fault.on_mesh(cni=True).red) == {*fault.red, *fault.red_with_cni}
-    assert fault.red_with_cni
+    assert set(fault.on_mesh(cni=True).fails) == {*fault.fails, *fault.fails_with_cni}
+    assert fault.fails_with_cni
 
 
 def test_a_fault_that_the_pose_cannot_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,4 +119,4 @@ def test_the_table_names_faults_and_lonely_claims() -> None:
         "| gateway-object-deleted | 7 | gateway/many[a], gateway/many[b], gateway/one | 12 |"
         in text
     )
-    assert "Claims that no fault turned red: sample/nobody-breaks-me." in text
+    assert "Claims that no fault turned fails: sample/nobody-breaks-me." in text

@@ -1,4 +1,4 @@
-"""The ways to break a mesh, on a stand-in: each is seen to strike, and mended leaves nothing."""
+"""The ways to break a mesh, on a stand-in: each is seen to inject, and reverted leaves nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fixtures.claims.deadlines import HEALED
 from fixtures.claims.waiting import eventually
 from fixtures.faults.catalog import CATALOGUE
 from fixtures.k8s import Kube
-from fixtures.k8s.deployment import await_whole
+from fixtures.k8s.deployment import await_rolled_out
 from fixtures.providers.base import Access
 from tests.embedded.conftest import VERSIONS, started
 
@@ -93,16 +93,16 @@ def ready(node: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_way_strikes_and_mends(kube: Kube, name: str) -> None:
     fault, before = CATALOGUE[name], seen(kube)
-    fault.strike(kube)
+    fault.inject(kube)
     assert seen(kube) != before
-    fault.mend(kube)
-    await_whole(kube, "bookinfons", SAMPLE)
-    await_whole(kube, "istio-system", MESH)
+    fault.revert(kube)
+    await_rolled_out(kube, "bookinfons", SAMPLE)
+    await_rolled_out(kube, "istio-system", MESH)
 
     def as_before() -> None:
         now = seen(kube)
         changed = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
         old, new = ({key: world.get(key) for key in changed} for world in (before, now))
-        expect("the mesh", expected=old, seen=new)
+        expect("the mesh", expected=old, got=new)
 
     eventually(as_before, within=HEALED)

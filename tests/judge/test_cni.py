@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from fixtures.claims import Hopeless, NotClaimed, Unmet, start_telling
-from fixtures.claims.waiting import set_patience
+from fixtures.claims import ClaimFailed, NotTested, Unrecoverable, start_observing
+from fixtures.claims.waiting import change_wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
-from fixtures.istio.sample import Remembered
+from fixtures.istio.sample import Snapshot
 from fixtures.k8s import Body
-from fixtures.k8s.termination import Departure
+from fixtures.k8s.termination import Termination
 from tests.judge import upstream
 from tests.unit.states import FakeKube, as_kube
 
@@ -35,15 +35,15 @@ def prepared(version: str, *, cni: bool = True) -> tuple[FakeKube, InitContainer
     body["status"] = {"phase": "Running", "initContainerStatuses": inits}
     kube = FakeKube({"v1/pods": [body]})
     rows = expected(version, "1.35", ["1.35"]).set_to(MeshOptions(cni=cni))
-    before = Remembered(services={}, apps={}, uids=frozenset())
-    old = Departure(as_kube(kube), (), frozenset(), since="the injection")
+    before = Snapshot(services={}, apps={}, uids=frozenset())
+    old = Termination(as_kube(kube), (), frozenset(), since="the injection")
     return kube, InitContainers(InjectedSample(as_kube(kube), rows, before=before, old_pods=old))
 
 
 @EACH
 def test_the_container_that_looks_is_held_against_the_same_flags(version: str) -> None:
     _, subject = prepared(version)
-    telling = start_telling()
+    telling = start_observing()
     subject.expect_one_in_each_pod()
     subject.expect_program()
     subject.expect_flags()
@@ -54,20 +54,20 @@ def test_the_container_that_looks_is_held_against_the_same_flags(version: str) -
 def test_what_it_may_do_to_the_network_is_not_claimed(version: str) -> None:
     _, subject = prepared(version)
     for ask in (subject.expect_capabilities, subject.expect_root):
-        with pytest.raises(NotClaimed, match="istio-validation only looks"):
+        with pytest.raises(NotTested, match="istio-validation only looks"):
             ask()
 
 
 def test_a_pod_that_nobody_looks_at_is_noticed() -> None:
     kube, subject = prepared("1.31.0-rc.0")
     kube.change("pods", "details", lambda p: p["spec"]["initContainers"].pop(0))
-    with pytest.raises(Unmet, match="expected exactly one istio-validation"):
+    with pytest.raises(ClaimFailed, match="expected exactly one istio-validation"):
         subject.expect_one_in_each_pod()
 
 
 def test_a_pod_of_the_plugin_is_noticed_in_a_mesh_without_it() -> None:
     _, subject = prepared("1.31.0-rc.0", cni=False)
-    with pytest.raises(Unmet, match="expected exactly one istio-init, saw istio-validation"):
+    with pytest.raises(ClaimFailed, match="expected exactly one istio-init, got istio-validation"):
         subject.expect_one_in_each_pod()
 
 
@@ -142,23 +142,23 @@ def agent(
 @pytest.fixture
 def no_patience() -> Iterator[None]:
     """What is not so now is not waited for."""
-    set_patience(0)
+    change_wait_policy(factor=0)
     yield
-    set_patience(1)
+    change_wait_policy(factor=1)
 
 
 @pytest.mark.parametrize("namespace", [SYSTEM, "kube-system", "istio-cni"])
 def test_an_agent_on_every_node_is_well_wherever_it_was_put(namespace: str) -> None:
     _, subject = agent(namespace=namespace)
-    telling = start_telling()
+    telling = start_observing()
     subject.expect_ready()
     subject.expect_version()
-    assert (telling.examined, telling.notes) == (3, [])
+    assert (telling.inspected, telling.notes) == (3, [])
 
 
 def test_nodes_that_it_does_not_want_are_told() -> None:
     _, subject = agent(nodes=3)
-    telling = start_telling()
+    telling = start_observing()
     subject.expect_ready()
     [note] = telling.notes
     assert "is wanted on 2 of 3 Linux nodes" in note
@@ -167,7 +167,7 @@ def test_nodes_that_it_does_not_want_are_told() -> None:
 def test_a_mesh_without_the_plugin_is_not_asked_for_it() -> None:
     _, subject = agent(cni=False)
     for ask in (subject.expect_ready, subject.expect_version):
-        with pytest.raises(NotClaimed, match="this mesh is without Istio's CNI plugin"):
+        with pytest.raises(NotTested, match="this mesh is without Istio's CNI plugin"):
             ask()
 
 
@@ -184,7 +184,7 @@ def test_a_mesh_without_the_plugin_is_not_asked_for_it() -> None:
 )
 def test_an_agent_that_is_not_everywhere_is_noticed(status: dict[str, int], seen: str) -> None:
     _, subject = agent(status)
-    with pytest.raises(Unmet, match=seen):
+    with pytest.raises(ClaimFailed, match=seen):
         subject.expect_ready()
 
 
@@ -194,7 +194,7 @@ def test_an_agent_that_is_not_there_is_noticed() -> None:
     kube.remove("daemonsets.apps", AGENT)
     for ask in (subject.expect_ready, subject.expect_version):
         with pytest.raises(
-            Unmet, match="in istio-system or kube-system or elsewhere, saw no such"
+            ClaimFailed, match="in istio-system or kube-system or elsewhere, got no such"
         ):
             ask()
 
@@ -205,7 +205,7 @@ def test_a_second_agent_is_told() -> None:
     second = copy.deepcopy(first)
     second["metadata"]["namespace"] = "an-older-place"
     kube.add("daemonsets.apps", second)
-    telling = start_telling()
+    telling = start_observing()
     subject.expect_ready()
     [note] = telling.notes
     assert "an-older-place" in note
@@ -216,7 +216,7 @@ def test_an_agent_that_cannot_start_is_not_waited_for() -> None:
     kube, subject = agent({"numberReady": 0})
     stuck = {"name": "install-cni", "state": {"waiting": waiting}}
     kube.change("pods", AGENT, lambda p: p.update(status={"containerStatuses": [stuck]}))
-    with pytest.raises(Hopeless, match="ImagePullBackOff: no such image"):
+    with pytest.raises(Unrecoverable, match="ImagePullBackOff: no such image"):
         subject.expect_ready()
 
 
@@ -233,7 +233,7 @@ def of_image(image: str) -> NodeAgent:
 @pytest.mark.parametrize("tag", ["1.29.6", "1.33.0", "2.31.0", "debug"])
 def test_an_agent_that_does_not_go_with_istiod_is_noticed(tag: str) -> None:
     subject = of_image(f"mirror.example/istio/install-cni:{tag}")
-    with pytest.raises(Unmet, match=f"saw install-cni:{tag}") as unmet:
+    with pytest.raises(ClaimFailed, match=f"got install-cni:{tag}") as unmet:
         subject.expect_version()
     assert "at most 1 minor version from 1.31.0" in str(unmet.value)
 
@@ -251,6 +251,6 @@ def test_one_minor_version_apart_goes_with_istiod(tag: str) -> None:
     ],
 )
 def test_another_registry_or_a_bare_digest_is_only_told(image: str, words: str) -> None:
-    telling = start_telling()
+    telling = start_observing()
     of_image(image).expect_version()
     assert any(words in one for one in telling.notes)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fixtures.claims.waiting import wait_policy
 from tests import recordings
 from tests.embedded.conftest import VERSIONS, started
 from tests.judge import test_recordings as again
@@ -43,9 +44,8 @@ def test_a_run_is_recorded_and_says_the_same_again(
     assert sum(one["verdict"] == "passed" for one in told.values()) > 30
     tested = [one.values for one in again.again()]
     assert len(tested) > 30
-    monkeypatch.setattr("fixtures.claims.waiting._patience", 0.001)
     for values in tested:
-        with monkeypatch.context() as patch:
+        with monkeypatch.context() as patch, wait_policy(factor=0.001):
             again.test_a_claim_says_the_same_of_the_recording(patch, *values)
     text = "".join(recordings._files(name).values())
     assert user["token"] not in text

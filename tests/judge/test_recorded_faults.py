@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures.claims import Unmet, waiting
+from fixtures.claims import ClaimFailed
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.injected import InjectedSample
@@ -171,14 +172,15 @@ def _bare(pod: Body) -> None:
 
 
 def seen(ask: Callable[[], object]) -> str:
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ClaimFailed) as caught:
         ask()
     return str(caught.value)
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_a_crashing_application_is_noticed() -> None:
     status = fault.record.values("json.dumps(p['status']")[-1]
     fault.kube.change("pods", "ratings", lambda pod: pod.update(status=status))
     message = seen(fault.sample().expect_running)
-    assert "expected ready, saw Running, not ready: ratings" in message
+    assert "expected ready, got Running, not ready: ratings" in message
     again = Pod.must_be_on_its_first_run
     (pod,) = (p for p in fault.sample().pods() if p.name.startswith("ratings"))
     assert "ratings 2 times" in seen(lambda: again(pod))
@@ -253,7 +255,7 @@ def test_istiod_that_is_gone_is_noticed_by_its_services_and_by_the_sample() -> N
 def test_an_egress_gateway_that_was_scaled_away_is_noticed() -> None:
     mesh = broken("egress-gateway-missing").mesh()
     name = "istio-egressgateway"
-    assert f"{name}: expected all pods of the last change, saw no replica is wanted" in seen(
+    assert f"{name}: expected all pods of the last change, got no replica is wanted" in seen(
         lambda: mesh.expect_rolled_out(name)
     )
 
@@ -264,14 +266,14 @@ def test_an_ingress_gateway_without_pods_is_noticed() -> None:
     assert not [name for name in names if name.startswith("pod/istio-ingressgateway")]
     fault.kube.remove("pods", "istio-ingressgateway")
     fault.kube.change(SLICES, "istio-ingressgateway", lambda s: s.update(endpoints=None))
-    assert "expected at least one, saw none living" in seen(fault.gateway().expect_router)
+    assert "expected at least one, got none living" in seen(fault.gateway().expect_router)
     assert "istio-ingressgateway: expected at least one" in seen(fault.mesh().expect_endpoints)
     assert "no pod of gateway istio-ingressgateway" in seen(fault.client().expect_whole_page)
 
 
 def test_a_deleted_gateway_object_is_noticed_by_reading_and_by_asking() -> None:
     fault = broken("gateway-object-deleted")
-    assert "expected as applied, saw none" in seen(fault.gateway().expect_gateway_object)
+    assert "expected as applied, got none" in seen(fault.gateway().expect_gateway_object)
     message = seen(lambda: fault.client().expect_route("productpage"))
     assert "connection refused" in message
     assert "without a Gateway that selects these pods" in message
@@ -279,9 +281,9 @@ def test_a_deleted_gateway_object_is_noticed_by_reading_and_by_asking() -> None:
 
 def test_a_deleted_virtual_service_is_noticed_and_the_flag_is_explained() -> None:
     fault = broken("virtualservice-deleted")
-    assert "expected as applied, saw none" in seen(fault.gateway().expect_virtual_service)
+    assert "expected as applied, got none" in seen(fault.gateway().expect_virtual_service)
     message = seen(lambda: fault.client().expect_route("productpage"))
-    assert "saw 404 (no body) by the gateway itself" in message
+    assert "got 404 (no body) by the gateway itself" in message
     assert "no route matches" in message
 
 
@@ -293,19 +295,19 @@ def test_a_route_to_nowhere_is_noticed_and_the_flag_is_explained() -> None:
     )
     assert "['nowhere']" in seen(fault.gateway().expect_virtual_service)
     message = seen(lambda: fault.client().expect_route("productpage"))
-    assert "saw 503 (no body) by the gateway itself" in message
+    assert "got 503 (no body) by the gateway itself" in message
 
 
 def test_a_backend_without_pods_is_noticed_and_the_flag_is_explained() -> None:
     fault = broken("backend-scaled-to-zero")
     assert "no replica is wanted" in seen(fault.sample().expect_running)
     message = seen(lambda: fault.client().expect_route("productpage"))
-    assert "saw 503 (no healthy upstream) by the gateway itself" in message
+    assert "got 503 (no healthy upstream) by the gateway itself" in message
 
 
 def test_a_page_that_is_200_with_an_error_inside_is_noticed() -> None:
     fault = broken("reviews-down-page-still-200")
-    assert "saw Error fetching product reviews" in seen(fault.client().expect_whole_page)
+    assert "got Error fetching product reviews" in seen(fault.client().expect_whole_page)
     assert "no replica is wanted" in seen(fault.sample().expect_running)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import NotClaimed, start_telling, waiting
+from fixtures.claims import NotTested, start_observing
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.releases.webhooks import ASKED as ASKED_FOR
 from fixtures.k8s import Kube
 from fixtures.providers.base import DEMO
@@ -146,8 +147,9 @@ ASKED += [
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 @pytest.mark.parametrize(("variant", "noun", "claim", "arguments"), ASKED)
@@ -162,9 +164,9 @@ def test_a_claim_holds_of_a_real_cluster(
     asked = {key: value for key, value in ASKED_FOR.items() if "traffic" in key}
     monkeypatch.setattr("fixtures.istio.admission.ASKED", asked)
     subject = getattr(world(variant), noun)()
-    telling = start_telling()
+    telling = start_observing()
     claim(subject, **arguments)
-    assert telling.examined, "it looked at nothing"
+    assert telling.inspected, "it looked at nothing"
 
 
 # An ambient mesh, of a later release: what is asked of any mesh.
@@ -199,14 +201,14 @@ OF_AMBIENT = [
 
 @pytest.mark.parametrize(("noun", "claim"), OF_AMBIENT)
 def test_a_claim_holds_of_a_real_ambient_mesh(noun: str, claim: Callable[..., None]) -> None:
-    subject, telling = getattr(ambient(), noun)(), start_telling()
+    subject, telling = getattr(ambient(), noun)(), start_observing()
     claim(subject)
-    assert telling.examined, "it looked at nothing"
+    assert telling.inspected, "it looked at nothing"
 
 
 def test_ztunnel_is_nobodys_sidecar() -> None:
     for ask in (ambient().workloads().expect_redirection, ambient().workloads().expect_versions):
-        with pytest.raises(NotClaimed, match="no pod of this cluster carries a sidecar"):
+        with pytest.raises(NotTested, match="no pod of this cluster carries a sidecar"):
             ask()
 
 

@@ -23,14 +23,15 @@ from fixtures.istio.options import read_options
 from fixtures.istio.probe import Probe, Probes
 from fixtures.istio.releases import Expected
 from fixtures.istio.releases.injection import NAMESPACE_LABEL
-from fixtures.istio.restarted import Restarted, living
+from fixtures.istio.restarted import Restarted, pods_of_both
 from fixtures.istio.sample import PlainSample, Sample
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Kube
-from fixtures.k8s.termination import Departure
+from fixtures.k8s.termination import Termination
 from fixtures.providers.base import Access
-from fixtures.setup.fixtures_late import api_door, door_of
+from fixtures.setup import gateway_api as setup_gateway_api
+from fixtures.setup.gateway import access_path
 from fixtures.traffic.availability import Availability
 from fixtures.traffic.client import Client
 
@@ -84,11 +85,11 @@ class World:
     def plain_sample(self) -> PlainSample:
         kube = self.kube("sample")
         rows = self._cluster(kube).expected
-        return PlainSample(kube, rows, first=Sample(kube, rows).remember())
+        return PlainSample(kube, rows, first=Sample(kube, rows).snapshot())
 
     def injected_sample(self, moment: str = "injection") -> InjectedSample:
         before, kube = self.plain_sample().first, self.kube(moment)
-        old = Departure(kube, (SAMPLE,), before.uids, since="the injection")
+        old = Termination(kube, (SAMPLE,), before.uids, since="the injection")
         return InjectedSample(kube, self.rows(moment), before=before, old_pods=old)
 
     def probes(self) -> Probes:
@@ -108,16 +109,16 @@ class World:
         return Admission(self.kube("webhooks"), self.rows("webhooks"), self.labelled)
 
     def gateway(self, moment: str = "gateway") -> Gateway:
-        mesh, door = self.control_plane(moment), door_of(self.access, self.cluster())
-        where: Any = {"host": self.host, "way": door.way}
-        return Gateway(mesh.kube, mesh.expected, door.address, mesh, **where)
+        mesh, path = self.control_plane(moment), access_path(self.access, self.cluster())
+        where: Any = {"host": self.host, "way": path.way}
+        return Gateway(mesh.kube, mesh.expected, path.address, mesh, **where)
 
     def client(self) -> Client:
         return Client(self.gateway())
 
     def api_gateway(self) -> ApiGateway:
-        door = api_door(self.access, self.cluster())
-        return ApiGateway(self.kube("gateway"), self.rows("gateway"), door.address, way=door.way)
+        path = setup_gateway_api._access_path(self.access, self.cluster())
+        return ApiGateway(self.kube("gateway"), self.rows("gateway"), path.address, way=path.way)
 
     def api_client(self) -> Client:
         return Client(self.api_gateway())
@@ -130,10 +131,10 @@ class World:
 
     def restarted(self) -> Restarted:
         then = self.injected_sample("before restart"), self.control_plane("before restart")
-        old = frozenset(pod.uid for pod in living(*then))
+        old = frozenset(pod.uid for pod in pods_of_both(*then))
         sample, gateway = self.injected_sample("restart"), self.gateway("restart")
-        gone = Departure(sample.kube, (SAMPLE, MESH), old, since="the restart")
-        return Restarted(sample, gateway, old, gone, Availability(asked=()))
+        gone = Termination(sample.kube, (SAMPLE, MESH), old, since="the restart")
+        return Restarted(sample, gateway, old, gone, Availability(requests=()))
 
 
 def access_of(istio: str, kube: str, **known: Any) -> Access:

@@ -1,4 +1,4 @@
-"""A living mesh is broken and mended, and mended first where an earlier proof was killed."""
+"""A living mesh is broken and reverted, and reverted first where an earlier proof was killed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.claims import Unmet
-from fixtures.claims.deadlines import patience
+from fixtures.claims import ClaimFailed
+from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
-from fixtures.faults.live import LIVING
+from fixtures.faults.live import LIVE
 from fixtures.k8s import Kube
 from fixtures.providers.base import Access
 from tests.embedded.conftest import VERSIONS, Standin, started
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 150
 VALIDATORS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 VALIDATOR = "istiod-default-validator"
-STRUCK = patience("the fault has struck", 90)
+IN_EFFECT = timeout("the fault has injected", 90)
 
 
 @pytest.fixture
@@ -106,25 +106,25 @@ def test_a_proof_killed_in_mid_fault_is_mended_by_the_next(
         stdin=subprocess.DEVNULL,
     ) as walking:
         try:
-            eventually(lambda: must_be_gone(kube, walking), within=STRUCK, every=0.01)
+            eventually(lambda: must_be_gone(kube, walking), within=IN_EFFECT, every=0.01)
         finally:
             walking.send_signal(signal.SIGKILL)
     assert kube.find(VALIDATORS, VALIDATOR) is None
     kube.delete("leases.coordination.k8s.io", "seatrial", "default")  # else held for a minute
     done = proof(there, tmp_path / "next", *allowed, *only("injector-fails-open"))
-    assert "mended first: default-validator-missing" in done.stdout, done.stdout[-3000:]
+    assert "reverted first: default-validator-missing" in done.stdout, done.stdout[-3000:]
     assert done.returncode == 0, done.stdout[-3000:]
     assert kube.find(VALIDATORS, VALIDATOR)
-    assert not list((there.kubeconfig.parent / "seatrial").glob("struck-*"))
+    assert not list((there.kubeconfig.parent / "seatrial").glob("injected-*"))
 
 
 UNMENDABLE = """
 from fixtures.faults.actions import Delete
 
-def mend(self, kube):
+def revert(self, kube):
     raise OSError("no way back")
 
-Delete.mend = mend
+Delete.revert = revert
 """
 
 
@@ -137,21 +137,23 @@ def test_a_mesh_that_cannot_be_mended_is_left_with_one_line_that_says_how(
     done = proof(there, tmp_path / "out", *asked, "-p", "unmendable")
     said = done.stdout + done.stderr
     assert done.returncode == 10, said[-3000:]
-    assert "the fault default-validator-missing could not be mended: OSError: no way back" in said
-    assert "run --prove again to have it mended" in said
+    assert (
+        "the fault default-validator-missing could not be reverted: OSError: no way back" in said
+    )
+    assert "run --prove again to have it reverted" in said
     assert "Traceback" not in said
     assert kube.find(VALIDATORS, VALIDATOR) is None
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert not report["complete"]
     again = proof(there, tmp_path / "again", *asked)
-    assert "mended first: default-validator-missing" in again.stdout, again.stdout[-3000:]
+    assert "reverted first: default-validator-missing" in again.stdout, again.stdout[-3000:]
     assert kube.find(VALIDATORS, VALIDATOR)
 
 
 def must_be_gone(kube: Kube, walking: subprocess.Popen[bytes]) -> None:
     assert walking.poll() is None, "the proof ended by itself"
     if kube.find(VALIDATORS, VALIDATOR):
-        raise Unmet(VALIDATOR, expected="gone", seen="there")
+        raise ClaimFailed(VALIDATOR, expected="gone", got="there")
 
 
 @pytest.mark.parametrize("allowed", [(), ("--allow-break", "another")], ids=["unsaid", "another"])
@@ -168,4 +170,4 @@ def test_nothing_is_broken_unless_its_context_is_named_again(
 
 
 def test_at_least_fifteen_ways_can_be_proven() -> None:
-    assert len(LIVING) >= 15
+    assert len(LIVE) >= 15

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import Unmet, note, saw
+from fixtures.claims import ClaimFailed, note, record
 from fixtures.diagnostics.collect import MANIFEST_COPY
 from fixtures.istio.sample import Sample
 from fixtures.k8s import Body
 from fixtures.k8s.request_log import everything
-from fixtures.run.run import walk_of
+from fixtures.run.state import state_of
 from fixtures.setup import sample as making
 
 # Each is of a form of its own, so that a leak tells where from.
@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
     documents: Callable[..., Iterable[Body]] = making.documents
     patch.setattr(making, "documents", lambda expected: list(map(planted, documents(expected))))
-    walk = walk_of(config)
+    walk = state_of(config)
 
     def fail(sample: Sample) -> None:
         secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "canary"}}
@@ -70,17 +70,17 @@ def pytest_configure(config: pytest.Config) -> None:
         kubeconfig = walk.access.kubeconfig.read_text()
         print(kubeconfig)  # noqa: T201  # as a careless claim would
         note(f"token: {NOTED}")
-        saw("image", "details", f"https://user:{SEEN}@registry.example/details")
-        raise Unmet(
+        record("image", "details", f"https://user:{SEEN}@registry.example/details")
+        raise ClaimFailed(
             f"details, asked with {credentials(kubeconfig)[0]}",
             expected="200",
-            seen=f"Bearer {FAILED}",
-            look=(f"curl --header 'Authorization: Bearer {FAILED}'",),
+            got=f"Bearer {FAILED}",
+            next_steps=(f"curl --header 'Authorization: Bearer {FAILED}'",),
             evidence=kubeconfig,
         )
 
     def break_stage(sample: Sample) -> None:
-        raise Unmet(f"injection, password={BROKE}", expected="done", seen=sample.namespace)
+        raise ClaimFailed(f"injection, password={BROKE}", expected="done", got=sample.namespace)
 
     patch.setattr(Sample, "expect_images", fail)
     patch.setattr(making, "inject", break_stage)
@@ -97,7 +97,7 @@ def credentials(kubeconfig: str) -> list[str]:
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     """Tell the test what was asked, and with which credentials, before they are gone."""
     answer = yield
-    access = walk_of(session.config).access
+    access = state_of(session.config).access
     assert access
     told = {
         "asked": sorted({f"{one.verb} {one.resource}" for one in everything}),

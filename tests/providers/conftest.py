@@ -1,13 +1,13 @@
-"""Walks over a cluster that is only said to be there."""
+"""SmallRuns over a cluster that is only said to be there."""
 
 import pytest
 
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 
 @pytest.fixture
-def walks(pytester: pytest.Pytester) -> Walks:
+def runs(pytester: pytest.Pytester) -> SmallRuns:
     """A folder to walk in, rehearsed, with one claim that holds."""
-    walks = Walks(pytester).begin()
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
-    return walks
+    runs = SmallRuns(pytester).begin()
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
+    return runs

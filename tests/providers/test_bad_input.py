@@ -8,7 +8,7 @@ import pytest
 from fixtures.faults.catalog import CATALOGUE
 from fixtures.providers.engines import Engine, NoEngine
 from fixtures.run.cluster import chosen
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
@@ -65,9 +65,9 @@ BAD = [
 
 @pytest.mark.parametrize(("options", "code", "words"), BAD)
 def test_bad_input_is_one_line_and_an_incomplete_report(
-    walks: Walks, options: tuple[str, ...], code: int, words: str
+    runs: SmallRuns, options: tuple[str, ...], code: int, words: str
 ) -> None:
-    ended = walks.walk(*options)
+    ended = runs.run(*options)
     [line] = [
         line for line in ended.output.splitlines() if words in line and "report" not in line
     ][:1]
@@ -81,53 +81,53 @@ def test_bad_input_is_one_line_and_an_incomplete_report(
     assert int(ET.parse(ended.folder / "junit.xml").getroot().get("errors", "0")) > 0
 
 
-def test_bad_input_takes_the_place_of_an_older_good_report(walks: Walks) -> None:
-    assert walks.walk().report["complete"] is True
-    assert walks.walk("--provider", "minikube").report["complete"] is False
+def test_bad_input_takes_the_place_of_an_older_good_report(runs: SmallRuns) -> None:
+    assert runs.run().report["complete"] is True
+    assert runs.run("--provider", "minikube").report["complete"] is False
 
 
-def test_a_reports_folder_that_cannot_be_written_is_named(walks: Walks, tmp_path: Path) -> None:
+def test_a_reports_folder_that_cannot_be_written_is_named(runs: SmallRuns, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ended = walks.walk("--reports-dir", str(tmp_path / "file" / "below"))
+    ended = runs.run("--reports-dir", str(tmp_path / "file" / "below"))
     assert ended.code == 4
     assert f"--reports-dir {tmp_path}/file/below: cannot be written" in ended.output
     assert "Traceback" not in ended.output
 
 
-def test_xdist_is_refused(walks: Walks) -> None:
-    ended = walks.walk("-n", "2")
+def test_xdist_is_refused(runs: SmallRuns) -> None:
+    ended = runs.run("-n", "2")
     assert "run it without pytest-xdist" in ended.output
     assert (ended.code, ended.report["complete"]) == (4, False)
 
 
-def test_what_does_not_fit_is_walked_over_where_that_is_allowed(walks: Walks) -> None:
-    ended = walks.walk("--kube-version", "1.20", "--allow-unsupported")
+def test_what_does_not_fit_is_walked_over_where_that_is_allowed(runs: SmallRuns) -> None:
+    ended = runs.run("--kube-version", "1.20", "--allow-unsupported")
     assert ended.code == 0
     assert ended.report["subject"]["istio"] == "1.31.0"
 
 
-def test_half_a_version_takes_the_newest_of_that_minor(walks: Walks) -> None:
-    assert walks.walk("--istio-version", "1.30").report["subject"]["istio"] == "1.30.3"
+def test_half_a_version_takes_the_newest_of_that_minor(runs: SmallRuns) -> None:
+    assert runs.run("--istio-version", "1.30").report["subject"]["istio"] == "1.30.3"
 
 
-def test_auto_says_what_it_takes_and_why(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_says_what_it_takes_and_why(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    ended = walks.walk("--provider", "auto")
+    ended = runs.run("--provider", "auto")
     assert "PROVIDER embedded was chosen by auto: no container engine answers" in ended.output
     assert ended.report["subject"]["provider"] == "embedded"
     assert ended.code == 0
 
 
-def test_claims_are_listed_without_a_cluster_or_a_report(walks: Walks) -> None:
-    ended = walks.walk("--list-claims")
+def test_claims_are_listed_without_a_cluster_or_a_report(runs: SmallRuns) -> None:
+    ended = runs.run("--list-claims")
     assert "cluster/a  core  " in ended.output
     assert "PROVIDED" not in ended.output
     assert ended.code == 0
     assert not ended.folder.exists()
 
 
-def test_faults_are_listed(walks: Walks) -> None:
-    ended = walks.walk("--list-faults")
+def test_faults_are_listed(runs: SmallRuns) -> None:
+    ended = runs.run("--list-faults")
     assert ended.code == 0
     assert all(name in ended.output for name in CATALOGUE)
 

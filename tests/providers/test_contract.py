@@ -35,7 +35,7 @@ from fixtures.providers.kind.places import of_user
 from fixtures.providers.rehearsal import Rehearsal
 from fixtures.run import kind_options
 from fixtures.run.cluster import kind_for, refusal
-from fixtures.run.run import Settings
+from fixtures.run.settings import Settings
 from tests.embedded.conftest import VERSIONS, started
 
 SNAPSHOT = (
@@ -188,7 +188,7 @@ def must_be_ready(url: str) -> None:
         seen = str(requests.get(url, timeout=SECONDS).status_code)
     except requests.RequestException as e:
         seen = type(e).__name__
-    expect(f"GET {url}", expected="200", seen=seen)
+    expect(f"GET {url}", expected="200", got=seen)
 
 
 def address_of(node: Body) -> str:

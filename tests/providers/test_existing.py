@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import Unmet
-from fixtures.claims.deadlines import patience
+from fixtures.claims import ClaimFailed
+from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
 from fixtures.k8s import Kube
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
@@ -114,7 +114,7 @@ def walk(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
 
 def must_have_made_a_namespace(kube: Kube) -> None:
     if not kube.list("namespaces", labels="seatrial.example/run"):
-        raise Unmet("namespaces of the run", expected="one", seen="none")
+        raise ClaimFailed("namespaces of the run", expected="one", got="none")
 
 
 def verdicts(report: dict[str, Any], verdict: str) -> dict[str, str]:
@@ -128,7 +128,7 @@ def test_versions_and_features_are_read_from_it(there: Standin) -> None:
         assert access.has("ingress")
         assert {"writes", "pod-log", "port-forward", "demo-ports"} <= access.features
         assert access.namespaces.sample.startswith("seatrial-r")
-        assert set(access.withheld) == {"addons", "restart"}
+        assert set(access.skipped_stages) == {"addons", "restart"}
         assert access.kubeconfig.stat().st_mode & 0o077 == 0
     assert not access.kubeconfig.exists()
 
@@ -195,8 +195,8 @@ def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
     asked = verdicts(report, "passed")
     assert {"gateway/the-products-are-json", "workloads/every-proxy-is-in-sync"} <= set(asked)
-    withheld = ("addons/", "restart/")
-    others = {c for c in verdicts(report, "not-claimed") if not c.startswith(withheld)}
+    skipped_stages = ("addons/", "restart/")
+    others = {c for c in verdicts(report, "not-claimed") if not c.startswith(skipped_stages)}
     assert others == NO_PART_OF_IT
     assert report["exit_code"] == 0
     assert objects(kube) == before
@@ -216,7 +216,7 @@ def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
 ) -> None:
     before = objects(kube)
     with walking(there, tmp_path) as process:
-        eventually(lambda: must_have_made_a_namespace(kube), within=patience("it begins", 60))
+        eventually(lambda: must_have_made_a_namespace(kube), within=timeout("it begins", 60))
         process.terminate()
         assert process.wait(SECONDS) == 2
     assert "stopped by SIGTERM" in (tmp_path / "summary.md").read_text()
@@ -233,7 +233,7 @@ def test_a_user_who_may_not_write_is_told_what_is_missing(
     with taken(there).provide() as access:
         assert access.read_only
         assert "writes" not in access.features
-        assert "this user may not create namespaces" in access.withheld["sample"]
+        assert "this user may not create namespaces" in access.skipped_stages["sample"]
 
 
 def service(address: str, node_port: int, port: int) -> dict[str, Any]:
@@ -279,9 +279,11 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube
         assert "somebodys" not in said
     for name in ("kept", "somebodys"):
         kube.delete("namespaces", name, missing_ok=False)
-    eventually(lambda: must_be(before, kube), within=patience("namespaces go", 20))
+    eventually(lambda: must_be(before, kube), within=timeout("namespaces go", 20))
 
 
 def must_be(before: dict[str, str], kube: Kube) -> None:
     if before != objects(kube):
-        raise Unmet("objects", expected="as before", seen=sorted(set(objects(kube)) - set(before)))
+        raise ClaimFailed(
+            "objects", expected="as before", got=sorted(set(objects(kube)) - set(before))
+        )

@@ -22,7 +22,7 @@ from fixtures.providers.base import ProvisionError, ProvisioningFailed, UnsafeTa
 from fixtures.providers.existing import Existing, kubeconfig
 from fixtures.providers.existing.safety import PRODUCTION, must_be_safe
 from fixtures.run.cluster import refusal
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 SUPPORTED = partial(refusal, allowed=False)
@@ -233,15 +233,15 @@ OPTIONS = [
 
 @pytest.mark.parametrize(("options", "code", "words"), OPTIONS)
 def test_options_that_cannot_be(
-    walks: Walks, options: tuple[str, ...], code: int, words: str
+    runs: SmallRuns, options: tuple[str, ...], code: int, words: str
 ) -> None:
-    ended = walks.walk("--provider", "existing", *options)
+    ended = runs.run("--provider", "existing", *options)
     assert words in ended.output
     assert ended.code == ended.report["exit_code"] == code
 
 
-def test_an_option_of_an_existing_cluster_is_for_no_other(walks: Walks) -> None:
-    ended = walks.walk("--kube-context", "a")
+def test_an_option_of_an_existing_cluster_is_for_no_other(runs: SmallRuns) -> None:
+    ended = runs.run("--kube-context", "a")
     assert "--kube-context: only with --provider existing" in ended.output
     assert ended.code == 4
 

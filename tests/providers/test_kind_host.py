@@ -10,7 +10,7 @@ from fixtures.providers.base import HostNotFit
 from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
 from fixtures.run.cluster import kind_for, sources
-from fixtures.run.run import KindSettings, Settings
+from fixtures.run.settings import KindSettings, Settings
 from tests.providers.kinds import machine, provider
 from tests.providers.standins import INFO, Row, Standins
 

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import Unmet
-from fixtures.claims.deadlines import patience
+from fixtures.claims import ClaimFailed
+from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
-ENDS = patience("what was started is there, or has ended", 20)
+ENDS = timeout("what was started is there, or has ended", 20)
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Started:
             for pid, command in self.alive.items():
                 if words in command:
                     return pid
-            raise Unmet(words, expected="a process", seen=self.alive)
+            raise ClaimFailed(words, expected="a process", got=self.alive)
 
         return eventually(found, within=ENDS)
 
@@ -86,7 +86,7 @@ class Started:
         def nothing_left() -> None:
             alive = self.alive
             if alive:
-                raise Unmet("processes", expected="none", seen=alive)
+                raise ClaimFailed("processes", expected="none", got=alive)
 
         eventually(nothing_left, within=ENDS)
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
@@ -195,13 +195,13 @@ def test_a(plain_sample):
 
 
 @contextmanager
-def slow_walk(walks: Walks, where: str, takes: float = 1) -> Iterator[Started]:
+def slow_walk(runs: SmallRuns, where: str, takes: float = 1) -> Iterator[Started]:
     """A walk that takes its time at one place."""
-    walks.begin(world=SLOW.format(where=where, takes=takes))
-    (walks.pytester.path / "suites" / "test_01_cluster.py").unlink()
-    walks.claims("03_sample", SLOW_CLAIM.format(where=where))
+    runs.begin(world=SLOW.format(where=where, takes=takes))
+    (runs.pytester.path / "suites" / "test_01_cluster.py").unlink()
+    runs.claims("03_sample", SLOW_CLAIM.format(where=where))
     command = [sys.executable, "-m", "pytest", "suites", "-s", "--provider", "embedded"]
-    with started(command, walks.pytester.path, walks.folder) as run:
+    with started(command, runs.pytester.path, runs.folder) as run:
         yield run
 
 
@@ -215,9 +215,9 @@ def slow_walk(walks: Walks, where: str, takes: float = 1) -> Iterator[Started]:
     ],
 )
 def test_a_signal_takes_down_what_was_made(
-    walks: Walks, number: signal.Signals, where: str, words: str
+    runs: SmallRuns, number: signal.Signals, where: str, words: str
 ) -> None:
-    with slow_walk(walks, where) as run:
+    with slow_walk(runs, where) as run:
         run.read_until(words)
         run.process.send_signal(number)
         output = run.rest()
@@ -230,8 +230,8 @@ def test_a_signal_takes_down_what_was_made(
     assert "Traceback" not in output
 
 
-def test_ctrl_c_twice_at_once_is_ctrl_c(walks: Walks) -> None:
-    with slow_walk(walks, "asking") as run:
+def test_ctrl_c_twice_at_once_is_ctrl_c(runs: SmallRuns) -> None:
+    with slow_walk(runs, "asking") as run:
         run.read_until("ASKING")
         run.process.send_signal(signal.SIGINT)
         run.process.send_signal(signal.SIGINT)
@@ -239,8 +239,8 @@ def test_ctrl_c_twice_at_once_is_ctrl_c(walks: Walks) -> None:
         assert run.ended()["reason"] == "stopped by Ctrl-C"
 
 
-def test_a_signal_while_things_are_taken_down_lets_that_finish(walks: Walks) -> None:
-    with slow_walk(walks, "taking down", takes=0.5) as run:
+def test_a_signal_while_things_are_taken_down_lets_that_finish(runs: SmallRuns) -> None:
+    with slow_walk(runs, "taking down", takes=0.5) as run:
         run.read_until("TAKING DOWN")
         run.process.send_signal(signal.SIGTERM)
         assert "UNDONE" in run.rest()
@@ -248,23 +248,23 @@ def test_a_signal_while_things_are_taken_down_lets_that_finish(walks: Walks) -> 
         assert run.ended()["complete"] is False
 
 
-def test_a_later_ctrl_c_cuts_taking_down_short(walks: Walks) -> None:
-    with slow_walk(walks, "taking down", takes=30) as run:
+def test_a_later_ctrl_c_cuts_taking_down_short(runs: SmallRuns) -> None:
+    with slow_walk(runs, "taking down", takes=30) as run:
         run.read_until("TAKING DOWN")
 
         def interrupted() -> None:
             run.process.send_signal(signal.SIGINT)
             if run.process.poll() is None:
-                raise Unmet("the walk", expected="ended", seen="running")
+                raise ClaimFailed("the walk", expected="ended", got="running")
 
         eventually(interrupted, within=ENDS, every=0.5)
         assert "TAKEN DOWN" in run.rest()
         assert run.ended()["complete"] is False
 
 
-def test_a_kept_cluster_lives_until_ctrl_c(walks: Walks) -> None:
+def test_a_kept_cluster_lives_until_ctrl_c(runs: SmallRuns) -> None:
     command = [sys.executable, "-m", "pytest", "suites", "-s", "--provider", "embedded", "--keep"]
-    with started(command, walks.pytester.path, walks.folder) as run:
+    with started(command, runs.pytester.path, runs.folder) as run:
         run.read_until("kept: export KUBECONFIG=")
         assert "TAKEN DOWN" not in "".join(run.lines)
         run.process.send_signal(signal.SIGINT)
@@ -273,20 +273,20 @@ def test_a_kept_cluster_lives_until_ctrl_c(walks: Walks) -> None:
         assert run.ended()["complete"] is True
 
 
-def test_a_walk_whose_parent_is_gone_ends(walks: Walks) -> None:
-    walks.begin(world=SLOW.format(where="asking", takes=0))
-    (walks.pytester.path / "suites" / "test_01_cluster.py").unlink()
-    walks.claims("03_sample", SLOW_CLAIM.format(where="asking"))
+def test_a_walk_whose_parent_is_gone_ends(runs: SmallRuns) -> None:
+    runs.begin(world=SLOW.format(where="asking", takes=0))
+    (runs.pytester.path / "suites" / "test_01_cluster.py").unlink()
+    runs.claims("03_sample", SLOW_CLAIM.format(where="asking"))
     walk = f"{sys.executable} -m pytest suites -s --provider embedded & wait"
-    with started(["/bin/sh", "-c", walk], walks.pytester.path, walks.folder) as run:
+    with started(["/bin/sh", "-c", walk], runs.pytester.path, runs.folder) as run:
         run.read_until("ASKING")
         run.process.kill()
         report = run.ended()
     assert report["reason"] == "stopped because the process that started it is gone"
 
 
-def test_a_walk_that_is_killed_leaves_an_incomplete_report(walks: Walks) -> None:
-    with slow_walk(walks, "asking") as run:
+def test_a_walk_that_is_killed_leaves_an_incomplete_report(runs: SmallRuns) -> None:
+    with slow_walk(runs, "asking") as run:
         run.read_until("ASKING")
         run.process.kill()
         report = run.ended()

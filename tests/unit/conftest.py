@@ -1,11 +1,11 @@
-"""Walks over a cluster that is only said to be there."""
+"""SmallRuns over a cluster that is only said to be there."""
 
 import pytest
 
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 
 @pytest.fixture
-def walks(pytester: pytest.Pytester) -> Walks:
+def runs(pytester: pytest.Pytester) -> SmallRuns:
     """A folder to walk in, rehearsed."""
-    return Walks(pytester).begin()
+    return SmallRuns(pytester).begin()

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fixtures.claims import Seen
+from fixtures.claims import Observation
 from fixtures.claims.waiting import Wait
-from fixtures.run.run import Answer, Broken, Claim
 from fixtures.run.stages import BY_NAME
+from fixtures.run.state import BrokenStage, Claim, Result
 from fixtures.run.timeline import Step
 from reports.model import Run, StageRun, Subject
 
-CAUSE = "pod details-v1-5c <app>: expected Ready, saw ImagePullBackOff"
+CAUSE = "pod details-v1-5c <app>: expected Ready, got ImagePullBackOff"
 PILOT = "docker.io/istio/pilot:1.31.0@sha256:aa11"
 INJECTOR = "istio-system/istiod:443/inject, failurePolicy Fail, sideEffects None"
 SEEN = (
-    Seen("image", "istiod", PILOT),
-    Seen("argument", "istio-init -p", "15001"),
-    Seen("webhook", "rev.namespace.sidecar-injector.istio.io of istio-sidecar-injector", INJECTOR),
+    Observation("image", "istiod", PILOT),
+    Observation("argument", "istio-init -p", "15001"),
+    Observation(
+        "webhook", "rev.namespace.sidecar-injector.istio.io of istio-sidecar-injector", INJECTOR
+    ),
 )
 
 
@@ -42,9 +44,9 @@ def run() -> Run:
     egress = claim("cluster", "egress", "An egress gateway is there.")
     pods = claim("sample", "six-pods-run", "Six pods run.")
     route = claim("gateway", "each-route[login]", "Each route reaches productpage. [login]")
-    broken = Broken(BY_NAME["sample"], CAUSE)
-    failed = Answer(
-        pods, "failed", 1.5, 6, CAUSE, look=("kubectl get pods",), evidence="phase: Pending"
+    broken = BrokenStage(BY_NAME["sample"], CAUSE)
+    failed = Result(
+        pods, "failed", 1.5, 6, CAUSE, next_steps=("kubectl get pods",), evidence="phase: Pending"
     )
     return Run(
         subject=Subject(
@@ -62,9 +64,9 @@ def run() -> Run:
             StageRun(
                 BY_NAME["cluster"],
                 (
-                    Answer(ready, "passed", 0.25, 1, notes=("One node.",), seen=SEEN),
-                    Answer(egress, "not-claimed", message="this cluster does not declare it"),
-                    Answer(claim("cluster", "dns", "DNS."), "error", 0.1, message="KeyError: 'a'"),
+                    Result(ready, "passed", 0.25, 1, notes=("One node.",), observations=SEEN),
+                    Result(egress, "not-claimed", message="this cluster does not declare it"),
+                    Result(claim("cluster", "dns", "DNS."), "error", 0.1, message="KeyError: 'a'"),
                 ),
                 0.5,
                 None,
@@ -73,7 +75,7 @@ def run() -> Run:
             StageRun(
                 BY_NAME["gateway"],
                 (
-                    Answer(
+                    Result(
                         route,
                         "blocked",
                         message=f"blocked by stage 3 sample: {CAUSE}",
@@ -110,6 +112,6 @@ def stopped() -> Run:
 
 def good(evidence: str) -> Run:
     whole = run()
-    passed = replace(whole.stages[0], answers=whole.stages[0].answers[:1])
+    passed = replace(whole.stages[0], results=whole.stages[0].results[:1])
     subject = replace(whole.subject, evidence=evidence)
     return replace(whole, subject=subject, stages=(passed,), exit_code=0, missing=())

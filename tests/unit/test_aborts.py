@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from fixtures.run.stages import STAGES, Stage
-from tests.walks import Ended, Walks
+from tests.small_runs import Ended, SmallRuns
 
 pytest_plugins = ["pytester"]
 
@@ -42,7 +42,7 @@ def abort(where, what, config):
         stop_of(config)("the cluster died", 10)
     raise RuntimeError("our own mistake")
 """
-CLAIM = "@so()\ndef test_a({prepared}asking):\n    examined_one(1)\n    asking('{stage}')\n"
+CLAIM = "@so()\ndef test_a({prepared}asking):\n    inspected_one(1)\n    asking('{stage}')\n"
 WAYS = [
     pytest.param("preparing", "Ctrl-C", 2, "stopped by Ctrl-C", id="Ctrl-C while preparing"),
     pytest.param("asking", "Ctrl-C", 2, "stopped by Ctrl-C", id="Ctrl-C while asking"),
@@ -57,12 +57,12 @@ def aborted(pytester: pytest.Pytester, stage: Stage, where: str, how: str) -> En
     what = {"preparing": stage.preparation, "asking": stage.name}.get(
         where, f"_{stage.number:02}_"
     )
-    walks = Walks(pytester).begin(world=WORLD.format(where=where, what=what, how=how))
+    runs = SmallRuns(pytester).begin(world=WORLD.format(where=where, what=what, how=how))
     for one in STAGES:
         prepared = f"{one.preparation}, " if one.preparation else ""
         source = CLAIM.format(prepared=prepared, stage=one.name)
-        walks.claims(f"{one.number:02}_{one.name.replace('-', '_')}", source)
-    return walks.walk()
+        runs.claims(f"{one.number:02}_{one.name.replace('-', '_')}", source)
+    return runs.run()
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.claims import NotClaimed
+from fixtures.claims import NotTested
 from fixtures.istio.addons import NAMES, Addons
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.versions import PAIRS
@@ -100,5 +100,5 @@ def test_rights_are_given_to_the_account_that_runs_it(name: str) -> None:
 
 
 def test_a_release_without_rows_is_said_to_have_none() -> None:
-    with pytest.raises(NotClaimed, match=r"Istio 1\.17\.8 brings no add-on loki"):
+    with pytest.raises(NotTested, match=r"Istio 1\.17\.8 brings no add-on loki"):
         the_addons("1.17.8").row("loki")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import jsonpatch
 import pytest
 
-from fixtures.claims import NotClaimed, Unmet, start_telling, waiting
+from fixtures.claims import ClaimFailed, NotTested, start_observing
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.admission import Admission
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
@@ -57,8 +58,9 @@ class Server:
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 @pytest.fixture
@@ -73,41 +75,41 @@ def admission(server: Server) -> Admission:
 
 
 def seen(ask: Callable[[], object]) -> str:
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ClaimFailed) as caught:
         ask()
     return str(caught.value)
 
 
 def test_a_good_server_holds(admission: Admission) -> None:
-    telling = start_telling()
+    telling = start_observing()
     admission.expect_injected()
     admission.expect_refusal()
     assert telling.notes == [f"the validator said: {DENIED}"]
-    assert telling.examined == 2
+    assert telling.inspected == 2
 
 
 def test_a_pod_that_comes_back_bare_is_noticed(admission: Admission, server: Server) -> None:
     server.place = "none"
-    assert "expected one container istio-proxy, saw none among probe" in seen(
+    assert "expected one container istio-proxy, got none among probe" in seen(
         admission.expect_injected
     )
 
 
 def test_a_sidecar_in_the_wrong_place_is_noticed(admission: Admission, server: Server) -> None:
     server.place = "classic"
-    assert "in initContainers, saw istio-proxy in containers" in seen(admission.expect_injected)
+    assert "in initContainers, got istio-proxy in containers" in seen(admission.expect_injected)
 
 
 def test_a_refused_pod_is_told_in_the_servers_words(admission: Admission, server: Server) -> None:
     server.refuses["pods"] = UNREACHABLE
-    assert f"saw refused with 500: {UNREACHABLE}" in seen(admission.expect_injected)
+    assert f"got refused with 500: {UNREACHABLE}" in seen(admission.expect_injected)
 
 
 def test_an_invalid_object_that_is_accepted_is_noticed(
     admission: Admission, server: Server
 ) -> None:
     server.validates = False
-    assert "expected refused by the validator: weight -5 < 0, saw accepted" in seen(
+    assert "expected refused by the validator: weight -5 < 0, got accepted" in seen(
         admission.expect_refusal
     )
 
@@ -156,7 +158,7 @@ def asked_of(name: str) -> Admission:
 
 
 def test_wishes_that_a_real_injector_granted_are_found() -> None:
-    start_telling()
+    start_observing()
     asked_of("ports").expect_wishes_granted(PORTS)
 
 
@@ -173,13 +175,13 @@ def test_a_wish_for_memory_that_was_not_granted_is_noticed() -> None:
 
 
 def test_a_bad_wish_that_a_real_injector_refused_is_well() -> None:
-    telling = start_telling()
+    telling = start_observing()
     asked_of("bad-annotation").expect_bad_wish_refused()
     assert "for annotation 'traffic.sidecar.istio.io/excludeOutboundPorts'" in telling.notes[0]
 
 
 def test_a_bad_wish_that_is_let_through_is_noticed() -> None:
-    assert "saw accepted" in seen(asked_of("plain").expect_bad_wish_refused)
+    assert "got accepted" in seen(asked_of("plain").expect_bad_wish_refused)
 
 
 def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
@@ -193,7 +195,7 @@ def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
         return plain(body, namespace)
 
     server.injected = injected  # type: ignore[method-assign]  # this server minds another thing
-    assert "saw refused with: exceeded quota: pods" in seen(admission.expect_bad_wish_refused)
+    assert "got refused with: exceeded quota: pods" in seen(admission.expect_bad_wish_refused)
 
 
 # The port from which the proxy is to merge an application's metrics
@@ -219,10 +221,10 @@ def test_an_injector_that_minds_the_port_of_metrics_holds(
     admission: Admission, server: Server
 ) -> None:
     minding(server, {"http": NO_PORT, "15090": RESERVED})
-    telling = start_telling()
+    telling = start_observing()
     admission.expect_bad_metrics_ports_refused()
     assert len(telling.notes) == 2
-    assert telling.examined == 2
+    assert telling.inspected == 2
 
 
 @pytest.mark.parametrize(("refused", "taken"), [("http", "15090"), ("15090", "http")])
@@ -232,7 +234,7 @@ def test_a_bad_port_of_metrics_that_is_taken_is_noticed(
     minding(server, {refused: "invalid prometheus scrape configuration"})
     message = seen(admission.expect_bad_metrics_ports_refused)
     assert f"pod with prometheus.io/port: {taken} in namespace shop" in message
-    assert "saw accepted" in message
+    assert "got accepted" in message
 
 
 def test_a_bad_port_of_metrics_that_is_refused_for_another_reason_is_noticed(
@@ -254,5 +256,5 @@ def test_the_port_of_metrics_is_not_claimed_where_nobody_looks(
 ) -> None:
     kube: Any = server
     rows = expected(istio, "v1.35.0", ["v1.35.0"]).set_to(options)
-    with pytest.raises(NotClaimed, match=reason):
+    with pytest.raises(NotTested, match=reason):
         Admission(kube, rows, "shop").expect_bad_metrics_ports_refused()

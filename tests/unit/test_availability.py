@@ -45,8 +45,8 @@ def test_it_is_asked_until_it_is_told_to_stop() -> None:
     with watched(ask) as watch:
         assert enough.wait(10)
         availability = watch.stop()
-    assert len(availability.asked) >= 3
-    assert [trouble for _, trouble in availability.asked[:2]] == ["", "503"]
+    assert len(availability.requests) >= 3
+    assert [trouble for _, trouble in availability.requests[:2]] == ["", "503"]
 
 
 def test_it_stops_where_the_watched_work_fails() -> None:

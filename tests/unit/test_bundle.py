@@ -13,8 +13,8 @@ import pytest
 from reports import bundle
 from reports.__main__ import main
 from reports.data import as_json
+from tests.small_runs import SmallRuns
 from tests.unit.runs import good
-from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
 
@@ -332,12 +332,12 @@ def test_a_report_that_is_none_is_not_bundled(
     assert "no whole report" in capsys.readouterr().err
 
 
-def test_a_walk_leaves_no_bundle_of_the_one_before(walks: Walks) -> None:
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
-    folder = walks.walk().folder
+def test_a_walk_leaves_no_bundle_of_the_one_before(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
+    folder = runs.run().folder
     assert main(["bundle", "--reports-dir", str(folder)]) == 0
     assert main(["verify", str(folder / "bundle.zip")]) == 0
     (folder / "prove.md").write_text("of another run")
-    walks.walk()
+    runs.run()
     assert not (folder / "bundle.zip").exists()
     assert not (folder / "prove.md").exists()

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import Unmet, start_telling, waiting
+from fixtures.claims import ClaimFailed, start_observing
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.releases import expected
@@ -119,8 +120,9 @@ def serving(mesh: Mesh) -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.01)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.01):
+        yield
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def client(kube: Any) -> Client:
 
 
 def seen(ask: Callable[[], object]) -> str:
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ClaimFailed) as caught:
         ask()
     return str(caught.value)
 
@@ -162,7 +164,7 @@ def test_a_good_mesh_holds(client: Client) -> None:
 
 
 def test_requests_are_told_as_they_went(client: Client) -> None:
-    told = start_telling()
+    told = start_observing()
     client.expect_whole_page()
     client.expect_unrouted()
     client.expect_upstream()
@@ -180,14 +182,14 @@ def test_requests_are_told_as_they_went(client: Client) -> None:
 def test_a_request_that_nobody_answers_is_told_so(client: Client, mesh: Mesh) -> None:
     mesh.answers.clear()
     mesh.flags = "UH no_healthy_upstream"
-    told = start_telling()
+    told = start_observing()
     seen(lambda: client.expect_route("productpage"))
     assert {(c.target, c.answered) for c in told.calls} == {("istio-ingressgateway", False)}
 
 
 def test_request_answer_and_log_line_are_the_evidence(client: Client, mesh: Mesh) -> None:
     mesh.answers["/login"] = (200, "not a login")
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ClaimFailed) as caught:
         client.expect_route("login")
     evidence = caught.value.evidence
     assert evidence.startswith("GET http://127.0.0.1:")
@@ -204,11 +206,11 @@ def test_a_route_that_is_missing_is_explained_by_the_log(
     mesh.answers.clear()
     message = seen(lambda: client.expect_route(route))
     assert "by the application" in message
-    assert "saw 404 (no body) by the gateway itself" in message
+    assert "got 404 (no body) by the gateway itself" in message
     assert "NR: no route matches" in message
     assert "Envoy calls it route_not_found" in message
     assert "first broken hop" not in message
-    assert "look further: curl -i http://127.0.0.1" in message
+    assert "next: curl -i http://127.0.0.1" in message
 
 
 def test_an_endpoint_less_route_is_explained_by_the_log(client: Client, mesh: Mesh) -> None:
@@ -221,7 +223,7 @@ def test_an_endpoint_less_route_is_explained_by_the_log(client: Client, mesh: Me
 def test_a_route_too_many_is_noticed(client: Client, mesh: Mesh) -> None:
     mesh.answers["/health"] = (200, "well")
     message = seen(client.expect_unrouted)
-    assert "expected 404 by the gateway itself, saw 200 (well) by the application" in message
+    assert "expected 404 by the gateway itself, got 200 (well) by the application" in message
 
 
 def test_an_answer_that_changes_is_noticed(client: Client, mesh: Mesh) -> None:
@@ -240,7 +242,7 @@ def test_an_answer_that_changes_is_noticed(client: Client, mesh: Mesh) -> None:
 
 def test_a_page_with_an_error_inside_is_noticed(client: Client, mesh: Mesh) -> None:
     mesh.answers["/productpage"] = (200, f"{TITLE}\nError fetching product reviews")
-    assert "saw Error fetching product reviews" in seen(client.expect_whole_page)
+    assert "got Error fetching product reviews" in seen(client.expect_whole_page)
 
 
 def test_products_that_are_no_json_are_noticed(client: Client, mesh: Mesh) -> None:
@@ -251,13 +253,13 @@ def test_products_that_are_no_json_are_noticed(client: Client, mesh: Mesh) -> No
 def test_a_request_without_line_in_the_log_is_noticed(client: Client, mesh: Mesh) -> None:
     mesh.silent = True
     message = seen(client.expect_upstream)
-    assert "expected the line of this request, saw none" in message
+    assert "expected the line of this request, got none" in message
     assert "1 pods of the gateway" in message
 
 
 def test_another_upstream_is_noticed(client: Client, mesh: Mesh) -> None:
     mesh.answers.pop("/productpage")
-    assert f"expected {UPSTREAM}, saw none; NR" in seen(client.expect_upstream)
+    assert f"expected {UPSTREAM}, got none; NR" in seen(client.expect_upstream)
 
 
 # The hops, from the near end
@@ -276,7 +278,7 @@ def nobody(kube: MeshKube) -> MeshKube:
 @pytest.mark.usefixtures("nobody")
 def test_a_refused_port_over_a_listening_gateway_is_kube_proxys(client: Client) -> None:
     message = seen(lambda: client.expect_route("productpage"))
-    assert "saw none: " in message
+    assert "got none: " in message
     assert "first broken hop: NodePort " in message
     assert "no line of it in the gateway's log" in message
 

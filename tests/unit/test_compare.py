@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import Seen
+from fixtures.claims import Observation
 from fixtures.claims.waiting import Wait
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from reports.__main__ import main
 from reports.compare import as_html, as_markdown, as_text
 from reports.data import as_json
@@ -30,14 +30,14 @@ def before() -> Run:
     """A good run over a real cluster, of all claims of the small one."""
     whole = run()
     stages = tuple(
-        replace(s, answers=tuple(map(held, s.answers)), broken=None) for s in whole.stages
+        replace(s, results=tuple(map(held, s.results)), broken=None) for s in whole.stages
     )
     subject = replace(whole.subject, evidence="conformance", istio="1.30.3")
     return replace(whole, subject=subject, stages=stages, exit_code=0, missing=())
 
 
-def held(answer: Answer) -> Answer:
-    return replace(answer, verdict="passed", examined=6, message="", blocked_by="")
+def held(result: Result) -> Result:
+    return replace(result, verdict="passed", inspected=6, message="", blocked_by="")
 
 
 def after() -> Run:
@@ -45,15 +45,15 @@ def after() -> Run:
     whole = run()
     cluster = whole.stages[0]
     first = replace(
-        cluster.answers[0],
-        examined=1,
-        seen=(
-            Seen("image", "istiod", "docker.io/istio/pilot:1.31.0@sha256:bb22"),
-            Seen("argument", "istio-init -p", "15001"),
-            Seen("argument", "istio-init -q", "80"),
+        cluster.results[0],
+        inspected=1,
+        observations=(
+            Observation("image", "istiod", "docker.io/istio/pilot:1.31.0@sha256:bb22"),
+            Observation("argument", "istio-init -p", "15001"),
+            Observation("argument", "istio-init -q", "80"),
         ),
     )
-    stages = (replace(cluster, answers=(first, *cluster.answers[1:2])), *whole.stages[1:])
+    stages = (replace(cluster, results=(first, *cluster.results[1:2])), *whole.stages[1:])
     waits = (Wait("pods become ready", 0, 20.0, 120, met=True),)
     return replace(whole, stages=stages, waits=waits)
 
@@ -108,7 +108,7 @@ def test_a_run_beside_itself_differs_in_nothing() -> None:
 
 def test_lost_claims_are_a_regression_for_who_requires_all() -> None:
     whole = good("conformance")
-    fewer = replace(whole, stages=(replace(whole.stages[0], answers=()),))
+    fewer = replace(whole, stages=(replace(whole.stages[0], results=()),))
     pair = stored(whole, "old"), stored(fewer, "new")
     assert not compare(*pair).regressed
     assert compare(*pair, require_all=True).regressed
@@ -160,8 +160,8 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_from_elsewhere_and_holds_no_markup_of_others() -> None:
     whole = after()
-    sample = replace(whole.stages[1].answers[0], message="<script>alert(1)</script>")
-    stages = (whole.stages[0], replace(whole.stages[1], answers=(sample,)), whole.stages[2])
+    sample = replace(whole.stages[1].results[0], message="<script>alert(1)</script>")
+    stages = (whole.stages[0], replace(whole.stages[1], results=(sample,)), whole.stages[2])
     page = Page()
     page.feed(
         as_html(compare(stored(before(), "<b>"), stored(replace(whole, stages=stages), "n")))

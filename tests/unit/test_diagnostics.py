@@ -13,17 +13,18 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from fixtures.claims.waiting import GivenUp
+from fixtures.claims.waiting import WaitCancelled
 from fixtures.diagnostics import collect as evidence
 from fixtures.diagnostics import plugin
 from fixtures.diagnostics.collect import CLUSTER_KINDS, KINDS, Evidence
-from fixtures.diagnostics.on_failure import last_look, looking
+from fixtures.diagnostics.on_failure import calling, on_failure
 from fixtures.diagnostics.plugin import Diagnostics
 from fixtures.k8s import Body, Kube, Refused, Unreachable
 from fixtures.providers.base import Access
 from fixtures.run.redaction import HIDDEN
-from fixtures.run.run import Answer, Claim, Settings, Walk
+from fixtures.run.settings import Settings
 from fixtures.run.stages import BY_NAME
+from fixtures.run.state import Claim, Result, RunState
 from fixtures.setup.namespaces import OURS, temporary_namespace
 
 Bodies = list[Body]  # inside a cluster the name `list` is its verb
@@ -191,13 +192,13 @@ def test_nothing_is_asked_when_the_time_is_over() -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> Diagnostics:
     """The diagnostics of a walk that writes here."""
-    walk = Walk(Settings("embedded", "1.31.0", "1.35", "smoke", tmp_path))
-    return Diagnostics(walk)
+    state = RunState(Settings("embedded", "1.31.0", "1.35", "smoke", tmp_path))
+    return Diagnostics(state)
 
 
 def written(made: Diagnostics) -> dict[str, bytes]:
-    assert made.walk.settings
-    folder = made.walk.settings.reports_dir / "diagnostics"
+    assert made.state.settings
+    folder = made.state.settings.reports_dir / "diagnostics"
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
@@ -216,13 +217,13 @@ def test_all_files_together_are_bounded(made: Diagnostics) -> None:
     files = written(made)
     ours = plugin.MOST_BYTES - plugin.MOST_BYTES_OF_OTHERS
     assert sum(map(len, files.values())) <= ours
-    assert sorted(files) == sorted(made.walk.diagnosed)
+    assert sorted(files) == sorted(made.state.diagnosed)
     assert len(files) == ours // plugin.MOST_BYTES_OF_A_FILE
 
 
 def test_what_others_write_is_bounded_too_and_cleaned(made: Diagnostics) -> None:
-    assert made.walk.settings
-    folder = made.walk.settings.reports_dir / "diagnostics"
+    assert made.state.settings
+    folder = made.state.settings.reports_dir / "diagnostics"
     (folder / "kind").mkdir(parents=True)
     for number in range(9):
         text = f"{'x' * plugin.MOST_BYTES_OF_A_FILE}\npassword=hunter22 {number}\n"
@@ -231,7 +232,7 @@ def test_what_others_write_is_bounded_too_and_cleaned(made: Diagnostics) -> None
     (folder / "kind" / "link.log").symlink_to("/etc/hostname")
     for number in range(30):
         made._write(f"{number:02}.log", "x" * plugin.MOST_BYTES_OF_A_FILE)
-    plugin.tidy(folder, made.walk)
+    plugin.tidy(folder, made.state)
     files = written(made)
     assert sum(map(len, files.values())) <= plugin.MOST_BYTES == 20 * 1024 * 1024
     assert files["kind/0.log"].endswith(f"password={HIDDEN} 0\n".encode())
@@ -242,7 +243,7 @@ def test_what_others_write_is_bounded_too_and_cleaned(made: Diagnostics) -> None
 
 
 def test_what_is_written_is_clean_at_once(made: Diagnostics) -> None:
-    made.walk.redact.known.add("s3cret-of-the-kubeconfig")
+    made.state.redact.known.add("s3cret-of-the-kubeconfig")
     made._write("a.log", "s3cret-of-the-kubeconfig password=hunter22\n")
     assert written(made)["a.log"] == f"{HIDDEN} password={HIDDEN}\n".encode()
 
@@ -250,7 +251,11 @@ def test_what_is_written_is_clean_at_once(made: Diagnostics) -> None:
 def test_a_preparation_is_looked_at_before_it_undoes_itself(made: Diagnostics) -> None:
     cluster = Cluster(pods=[pod("a", {"name": "app", "image": "a"})])
     kube = cast("Kube", cluster)
-    with looking(made.look), pytest.raises(RuntimeError), temporary_namespace(kube, "app"):
+    with (
+        calling(made.collect_before_removal),
+        pytest.raises(RuntimeError),
+        temporary_namespace(kube, "app"),
+    ):
         raise RuntimeError("no pod became ready")
     assert cluster.asked.index("pods") < cluster.asked.index("delete app")
     assert "preparing-app/app-a-app.log" in written(made)
@@ -259,12 +264,12 @@ def test_a_preparation_is_looked_at_before_it_undoes_itself(made: Diagnostics) -
 def test_what_ends_well_or_is_given_up_is_not_looked_at(made: Diagnostics) -> None:
     cluster = Cluster()
     kube = cast("Kube", cluster)
-    with looking(made.look):
+    with calling(made.collect_before_removal):
         with temporary_namespace(kube, "app", labels=OURS):
             pass
-        with pytest.raises(GivenUp), last_look(kube, "app"):
-            raise GivenUp
-        with pytest.raises(KeyboardInterrupt), last_look(kube, "app"):
+        with pytest.raises(WaitCancelled), on_failure(kube, "app"):
+            raise WaitCancelled
+        with pytest.raises(KeyboardInterrupt), on_failure(kube, "app"):
             raise KeyboardInterrupt
     assert cluster.asked == ["delete app"]
 
@@ -272,31 +277,34 @@ def test_what_ends_well_or_is_given_up_is_not_looked_at(made: Diagnostics) -> No
 def test_evidence_that_cannot_be_had_hides_no_failure(made: Diagnostics) -> None:
     cluster = Cluster(pods=[{"metadata": {}}])  # nothing that we know
     with (
-        looking(made.look),
+        calling(made.collect_before_removal),
         pytest.raises(RuntimeError, match="the cause"),
-        last_look(cast("Kube", cluster), "app"),
+        on_failure(cast("Kube", cluster), "app"),
     ):
         raise RuntimeError("the cause")
-    [note] = made.walk.notes
+    [note] = made.state.notes
     assert note.startswith("Diagnostics in preparing-app are not whole: KeyError")
 
 
 def test_a_cluster_that_is_gone_hides_no_failure(made: Diagnostics, tmp_path: Path) -> None:
     gone = tmp_path / "none"
-    made.walk.access = Access(gone, "x", None, "rehearsal", "embedded", "1.31.0", "1.35.2")
+    made.state.access = Access(gone, "x", None, "rehearsal", "embedded", "1.31.0", "1.35.2")
     claim = Claim("cluster/a", "So.", "", "", "core", "", False, BY_NAME["cluster"], "a")
-    report = SimpleNamespace(user_properties=[("answer", Answer(claim, "failed"))])
+    report = SimpleNamespace(user_properties=[("result", Result(claim, "failed"))])
     made.pytest_runtest_logreport(cast("pytest.TestReport", report))
-    [note] = made.walk.notes
+    [note] = made.state.notes
     assert note.startswith("There are no diagnostics of stage 1 cluster: ")
 
 
 def test_two_preparations_may_fail_at_once(made: Diagnostics) -> None:
     kube = cast("Kube", Cluster(pods=[pod("a", {"name": "app", "image": "a"})]))
-    threads = [threading.Thread(target=made.look, args=(kube, f"app{n}")) for n in range(8)]
+    threads = [
+        threading.Thread(target=made.collect_before_removal, args=(kube, f"app{n}"))
+        for n in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(written(made)) == sorted(made.walk.diagnosed)
-    assert len({name.partition("/")[0] for name in made.walk.diagnosed}) == 8
+    assert sorted(written(made)) == sorted(made.state.diagnosed)
+    assert len({name.partition("/")[0] for name in made.state.diagnosed}) == 8

@@ -5,22 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.run.run import Answer, Claim, Settings, Verdict, Walk
+from fixtures.run.settings import Settings
 from fixtures.run.stages import BY_NAME
-from tests.walks import Walks
+from fixtures.run.state import Claim, Result, RunState, Verdict
+from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
 
-def walk(*verdicts: Verdict, require_all: bool = False, partial: bool = False) -> Walk:
-    made = Walk(Settings("embedded", "1.31.0", "1.35", "smoke", Path(), require_all=require_all))
+def walk(*verdicts: Verdict, require_all: bool = False, partial: bool = False) -> RunState:
+    made = RunState(
+        Settings("embedded", "1.31.0", "1.35", "smoke", Path(), require_all=require_all)
+    )
     made.partial = partial
     for number, verdict in enumerate(verdicts):
         claim = Claim(
             f"cluster/{number}", "So.", "", "", "core", "", False, BY_NAME["cluster"], str(number)
         )
         made.claims.append(claim)
-        made.answers[claim.id] = Answer(claim, verdict)
+        made.results[claim.id] = Result(claim, verdict)
     return made
 
 
@@ -66,19 +69,19 @@ def test_require_all_makes_not_claimed_a_failure() -> None:
 
 def test_require_all_lets_be_what_is_no_part_of_the_mesh() -> None:
     made = walk("passed", "not-claimed", require_all=True)
-    made.answers = {k: replace(a, required=False) for k, a in made.answers.items()}
+    made.results = {k: replace(a, required=False) for k, a in made.results.items()}
     assert made.exit_code(0) == 0
 
 
-def test_a_claim_says_by_its_exception_whether_its_subject_is_there(walks: Walks) -> None:
-    walks.claims(
+def test_a_claim_says_by_its_exception_whether_its_subject_is_there(runs: SmallRuns) -> None:
+    runs.claims(
         "01_cluster",
-        "from fixtures.claims import NotThere\n"
-        "@so()\ndef test_a(cluster): examined_one(1)\n"
-        "@so()\ndef test_b(cluster): raise NotThere('no such part')\n"
-        "@so(feature='gateway-api')\ndef test_c(cluster): examined_one(1)\n",
+        "from fixtures.claims import NotApplicable\n"
+        "@so()\ndef test_a(cluster): inspected_one(1)\n"
+        "@so()\ndef test_b(cluster): raise NotApplicable('no such part')\n"
+        "@so(feature='gateway-api')\ndef test_c(cluster): inspected_one(1)\n",
     )
-    ended = walks.walk("--require-all")
+    ended = runs.run("--require-all")
     assert ended.verdicts == {
         "cluster/a": "passed",
         "cluster/b": "not-claimed",
@@ -87,9 +90,9 @@ def test_a_claim_says_by_its_exception_whether_its_subject_is_there(walks: Walks
     assert ended.code == 0
 
 
-def test_a_passed_claim_that_examined_nothing_fails_the_walk(walks: Walks) -> None:
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): ...\n")
-    ended = walks.walk()
+def test_a_passed_claim_that_examined_nothing_fails_the_walk(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): ...\n")
+    ended = runs.run()
     assert ended.code == ended.report["exit_code"] == 12
     assert ended.verdicts == {"cluster/a": "error"}
 
@@ -108,47 +111,47 @@ def test_a_passed_claim_that_examined_nothing_fails_the_walk(walks: Walks) -> No
     ],
 )
 def test_a_narrowed_walk_is_marked_partial(
-    walks: Walks, options: tuple[str, ...], paths: tuple[str, ...]
+    runs: SmallRuns, options: tuple[str, ...], paths: tuple[str, ...]
 ) -> None:
-    so = "@so()\ndef test_{}(cluster): examined_one(1)\n"
-    walks.claims("01_cluster", so.format("a") + so.format("b"))
-    ended = walks.walk(*options, paths=paths)
+    so = "@so()\ndef test_{}(cluster): inspected_one(1)\n"
+    runs.claims("01_cluster", so.format("a") + so.format("b"))
+    ended = runs.run(*options, paths=paths)
     assert ended.report["partial"]
     assert "PARTIAL" in ended.output
     assert ended.code == 0
 
 
-def test_a_path_behind_the_whole_suites_narrows_them(walks: Walks) -> None:
+def test_a_path_behind_the_whole_suites_narrows_them(runs: SmallRuns) -> None:
     for module in ("01_cluster", "02_installation"):
-        walks.claims(module, "@so()\ndef test_a(access): examined_one(1)\n")
-    assert list(walks.walk("suites/test_02_installation.py").verdicts) == ["installation/a"]
+        runs.claims(module, "@so()\ndef test_a(access): inspected_one(1)\n")
+    assert list(runs.run("suites/test_02_installation.py").verdicts) == ["installation/a"]
 
 
-def test_the_whole_walk_is_not_partial(walks: Walks) -> None:
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
-    assert not walks.walk().report["partial"]
+def test_the_whole_walk_is_not_partial(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
+    assert not runs.run().report["partial"]
 
 
-def test_claims_that_cannot_be_read_end_the_walk(walks: Walks) -> None:
-    walks.claims("01_cluster", "def test_(: \n")
-    ended = walks.walk()
+def test_claims_that_cannot_be_read_end_the_walk(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "def test_(: \n")
+    ended = runs.run()
     assert ended.code == 2
     assert not ended.report["complete"]
 
 
-def test_stopping_at_the_first_failure_leaves_an_incomplete_report(walks: Walks) -> None:
+def test_stopping_at_the_first_failure_leaves_an_incomplete_report(runs: SmallRuns) -> None:
     so = "@so()\ndef test_{}(cluster): {}\n"
-    walks.claims("01_cluster", so.format("a", "assert False") + so.format("b", "examined_one(1)"))
-    ended = walks.walk("-x")
+    runs.claims("01_cluster", so.format("a", "assert False") + so.format("b", "inspected_one(1)"))
+    ended = runs.run("-x")
     assert ended.code == 1
     assert not ended.report["complete"]
-    assert ended.message("cluster/b").startswith("not asked: ")
+    assert ended.message("cluster/b").startswith("not tested: ")
 
 
 def test_an_internal_error_leaves_an_incomplete_report(pytester: pytest.Pytester) -> None:
     world = "def pytest_runtest_logstart(): raise ValueError('ours')\n"
-    walks = Walks(pytester).begin(world=world)
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
-    ended = walks.walk()
+    runs = SmallRuns(pytester).begin(world=world)
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
+    ended = runs.run()
     assert ended.code == ended.report["exit_code"] == 3
     assert "ValueError: ours" in ended.report["reason"]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fixtures.claims import Hopeless, NotClaimed, Unmet, waiting
+from fixtures.claims import ClaimFailed, NotTested, Unrecoverable
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.gateway_api import GATEWAYS, ROUTES, ApiGateway
 from fixtures.istio.releases import expected
 from fixtures.istio.sample import Sample
 from fixtures.k8s import Refused
-from fixtures.setup.gateway_api import way_in
-from fixtures.traffic.gateway_access import Door
+from fixtures.setup.gateway_api import bookinfo_exposed_by_the_api
+from fixtures.traffic.gateway_access import AccessPath
 
 Body = dict[str, Any]
 
@@ -71,8 +72,9 @@ class Objects:
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def gateway(objects: Any, istio: str = "1.31.0", **how: Any) -> ApiGateway:
 
 
 def seen(ask: Callable[[], object]) -> str:
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ClaimFailed) as caught:
         ask()
     return str(caught.value)
 
@@ -105,26 +107,26 @@ def test_what_is_wrong_is_said_in_istiods_words(objects: Objects) -> None:
     why = told("Programmed", "False", reason="AddressNotAssigned", message="address pending")
     objects.gateway["status"]["conditions"][1] = why
     message = seen(gateway(objects).expect_programmed)
-    assert "saw False, AddressNotAssigned: address pending" in message
+    assert "got False, AddressNotAssigned: address pending" in message
 
 
 def test_nothing_said_is_told_so(objects: Objects) -> None:
     objects.gateway["status"] = {}
-    assert "Accepted of Gateway bookinfo-gateway: expected True, saw nothing said" in seen(
+    assert "Accepted of Gateway bookinfo-gateway: expected True, got nothing said" in seen(
         gateway(objects).expect_programmed
     )
     objects.route["status"] = {}
-    assert "saw nothing of it" in seen(gateway(objects).expect_route_accepted)
+    assert "got nothing of it" in seen(gateway(objects).expect_route_accepted)
 
 
 def test_what_another_controller_says_of_the_route_counts_for_nothing(objects: Objects) -> None:
     objects.route["status"]["parents"][0]["controllerName"] = "example.com/other"
-    assert "saw nothing of it" in seen(gateway(objects).expect_route_accepted)
+    assert "got nothing of it" in seen(gateway(objects).expect_route_accepted)
 
 
 def test_a_listener_without_its_route_is_noticed(objects: Objects) -> None:
     objects.gateway["status"]["listeners"][0]["attachedRoutes"] = 0
-    assert "expected 1, saw 0" in seen(gateway(objects).expect_programmed)
+    assert "expected 1, got 0" in seen(gateway(objects).expect_programmed)
     objects.gateway["status"]["listeners"] = []
     assert "no such listener" in seen(gateway(objects).expect_programmed)
 
@@ -132,13 +134,13 @@ def test_a_listener_without_its_route_is_noticed(objects: Objects) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s["metadata"].pop("ownerReferences"), "expected Gateway bookinfo-gateway, saw"),
+        (lambda s: s["metadata"].pop("ownerReferences"), "expected Gateway bookinfo-gateway, got"),
         (
             lambda s: s["metadata"].update(ownerReferences=[{**OWNER, "uid": "0"}]),
             "of another time",
         ),
-        (lambda s: s["spec"]["ports"].pop(), "saw ['status-port 15021']"),
-        (lambda s: s["spec"].update(selector={"app": "x"}), "saw app=x"),
+        (lambda s: s["spec"]["ports"].pop(), "got ['status-port 15021']"),
+        (lambda s: s["spec"].update(selector={"app": "x"}), "got app=x"),
     ],
     ids=["orphan", "stranger", "port", "selector"],
 )
@@ -195,7 +197,7 @@ def sample(*served: str, istio: str = "1.31.0", refusal: Refused | None = None) 
 
 
 def enter(of: Sample) -> ApiGateway:
-    with way_in(of, Door("node-port", "10.0.0.1")) as found:
+    with bookinfo_exposed_by_the_api(of, AccessPath("node-port", "10.0.0.1")) as found:
         return found
 
 
@@ -218,10 +220,10 @@ def test_a_way_in_leads_to_the_gateway_that_istiod_makes() -> None:
     ids=["older", "version", "forbidden"],
 )
 def test_what_cannot_be_asked_is_not_claimed_and_says_why(of: Sample, words: str) -> None:
-    with pytest.raises(NotClaimed, match=words):
+    with pytest.raises(NotTested, match=words):
         enter(of)
 
 
 def test_what_the_server_refuses_otherwise_is_a_failure() -> None:
-    with pytest.raises(Hopeless, match="accepted by the API server"):
+    with pytest.raises(Unrecoverable, match="accepted by the API server"):
         enter(sample("v1", refusal=Refused(422, reason="Invalid", message="bad")))

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.claims import Unmet
+from fixtures.claims import ClaimFailed
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.releases import Expected, expected
 from fixtures.istio.webhooks import Webhooks
@@ -56,7 +56,7 @@ def test_the_configurations_of_a_revision_carry_its_name() -> None:
 
 def test_webhooks_of_another_revision_are_not_its_own() -> None:
     kube = cast("Kube", recorded("revision/injected"))
-    with pytest.raises(Unmet, match="none in any configuration"):
+    with pytest.raises(ClaimFailed, match="none in any configuration"):
         Webhooks(kube, BY_ISTIOCTL.revised("stable"), "x").registered("mutating")
 
 

@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 
-from fixtures.run.run import Verdict
+from fixtures.run.state import Verdict
 from reports.junit import as_junit
 from reports.model import EXIT_WORDS, Run
+from tests.small_runs import SmallRuns
 from tests.unit.runs import good, run, stopped
-from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
 
@@ -31,18 +31,18 @@ def red(text: str) -> int:
 def with_verdict(verdict: Verdict, exit_code: int) -> Run:
     """A run of one claim that got this verdict."""
     whole = good("conformance")
-    answer = replace(whole.answers[0], verdict=verdict, message="because")
-    stage = replace(whole.stages[0], answers=(answer,))
+    result = replace(whole.results[0], verdict=verdict, message="because")
+    stage = replace(whole.stages[0], results=(result,))
     return replace(whole, stages=(stage,), exit_code=exit_code)
 
 
 def hostile() -> Run:
     whole = run()
-    answers = tuple(
-        replace(a, message=HOSTILE, notes=(HOSTILE,), look=(HOSTILE,))
-        for a in whole.stages[0].answers
+    results = tuple(
+        replace(a, message=HOSTILE, notes=(HOSTILE,), next_steps=(HOSTILE,))
+        for a in whole.stages[0].results
     )
-    return replace(whole, stages=(replace(whole.stages[0], answers=answers),), reason=HOSTILE)
+    return replace(whole, stages=(replace(whole.stages[0], results=results),), reason=HOSTILE)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_stage_is_a_suite_and_the_message_is_in_the_body() -> None:
     failure = top.find("testsuite[@name='03 sample']/testcase/failure")
     assert failure is not None
     assert failure.text is not None
-    assert run().answers[3].message in failure.text
+    assert run().results[3].message in failure.text
 
 
 @pytest.mark.parametrize("code", sorted(set(EXIT_WORDS) - {0}))
@@ -104,10 +104,10 @@ def test_a_missing_claim_is_a_case_of_its_own() -> None:
     assert "gateway/b is required by suites/ledger.txt" in text
 
 
-def test_that_of_a_real_walk_keeps_the_schema(walks: Walks) -> None:
-    source = "@so()\ndef test_a(cluster): examined_one(1)\n"
-    source += '@so()\ndef test_b(cluster): raise Unmet("a", expected="b", seen="c")\n'
-    walks.claims("01_cluster", source)
-    text = (walks.walk().folder / "junit.xml").read_text()
+def test_that_of_a_real_walk_keeps_the_schema(runs: SmallRuns) -> None:
+    source = "@so()\ndef test_a(cluster): inspected_one(1)\n"
+    source += '@so()\ndef test_b(cluster): raise ClaimFailed("a", expected="b", got="c")\n'
+    runs.claims("01_cluster", source)
+    text = (runs.run().folder / "junit.xml").read_text()
     SCHEMA.validate(text)
     assert red(text) == 1

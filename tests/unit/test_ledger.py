@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from fixtures.run.ledger import Ledger, NoLedger
-from tests.walks import Ended, Walks
+from tests.small_runs import Ended, SmallRuns
 
 pytest_plugins = ["pytester"]
 
-SO = "@so()\ndef test_{0}(cluster): examined_one(1)\n"
+SO = "@so()\ndef test_{0}(cluster): inspected_one(1)\n"
 TWO = "cluster/a: smoke conformance\ncluster/b: smoke conformance\ninstallation/c: conformance\n"
 
 
 @pytest.fixture
-def walks(pytester: pytest.Pytester) -> Walks:
+def runs(pytester: pytest.Pytester) -> SmallRuns:
     """A walk that must ask two claims, or three."""
-    made = Walks(pytester).begin()
+    made = SmallRuns(pytester).begin()
     made.ledger(TWO)
     made.claims("01_cluster", SO.format("a") + SO.format("b"))
     return made
@@ -38,50 +38,50 @@ def test_a_ledger_is_what_it_was_when_it_is_read_again() -> None:
     assert held.missing("readonly", []) == ()
 
 
-def test_a_walk_that_asks_all_of_it_passes(walks: Walks) -> None:
-    ended = walks.walk()
+def test_a_walk_that_asks_all_of_it_passes(runs: SmallRuns) -> None:
+    ended = runs.run()
     assert (ended.code, ended.report["missing"]) == (0, [])
 
 
-def test_each_profile_requires_its_own(walks: Walks) -> None:
-    assert lacks(walks.walk("--profile", "conformance"), "installation/c")
+def test_each_profile_requires_its_own(runs: SmallRuns) -> None:
+    assert lacks(runs.run("--profile", "conformance"), "installation/c")
 
 
-def test_a_module_that_is_deleted(walks: Walks) -> None:
-    walks.claims("01_cluster", "")
-    assert lacks(walks.walk(), "cluster/a", "cluster/b")
+def test_a_module_that_is_deleted(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "")
+    assert lacks(runs.run(), "cluster/a", "cluster/b")
 
 
-def test_a_module_that_is_skipped(walks: Walks) -> None:
-    walks.claims("01_cluster", 'pytest.skip("later", allow_module_level=True)\n')
-    assert lacks(walks.walk(), "cluster/a", "cluster/b")
+def test_a_module_that_is_skipped(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", 'pytest.skip("later", allow_module_level=True)\n')
+    assert lacks(runs.run(), "cluster/a", "cluster/b")
 
 
 def test_a_preparation_that_is_skipped(pytester: pytest.Pytester) -> None:
     world = 'def later():\n    pytest.skip("later")\n\n'
     world += '@pytest.fixture(scope="session")\ndef plain_sample(cluster): later()\n'
-    walks = Walks(pytester).begin(world=world)
-    walks.claims("01_cluster", SO.format("a"))
-    walks.claims("03_sample", SO.format("b").replace("(cluster)", "(plain_sample)"))
-    ended = walks.walk()
+    runs = SmallRuns(pytester).begin(world=world)
+    runs.claims("01_cluster", SO.format("a"))
+    runs.claims("03_sample", SO.format("b").replace("(cluster)", "(plain_sample)"))
+    ended = runs.run()
     assert (ended.code, ended.verdicts["sample/b"]) == (12, "error")
 
 
 @pytest.mark.parametrize("option", ["python_functions=test_a", "python_files=test_02*.py"])
-def test_a_setting_of_pytest_that_leaves_tests_out(walks: Walks, option: str) -> None:
-    assert walks.walk("-o", option).code == 12
+def test_a_setting_of_pytest_that_leaves_tests_out(runs: SmallRuns, option: str) -> None:
+    assert runs.run("-o", option).code == 12
 
 
-def test_a_claim_that_is_renamed(walks: Walks) -> None:
-    walks.claims("01_cluster", SO.format("a") + SO.format("new"))
-    assert lacks(walks.walk(), "cluster/b")
+def test_a_claim_that_is_renamed(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", SO.format("a") + SO.format("new"))
+    assert lacks(runs.run(), "cluster/b")
 
 
-def test_a_claim_that_became_extended(walks: Walks) -> None:
-    walks.claims(
+def test_a_claim_that_became_extended(runs: SmallRuns) -> None:
+    runs.claims(
         "01_cluster", SO.format("a") + SO.format("b").replace("so()", 'so(level="extended")')
     )
-    assert lacks(walks.walk(), "cluster/b")
+    assert lacks(runs.run(), "cluster/b")
 
 
 @pytest.mark.parametrize("tells", [True, False], ids=["told", "untold"])
@@ -95,26 +95,26 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left]
 """
     world += "    config.hook.pytest_deselected(items=left)\n" if tells else ""
-    walks = Walks(pytester).begin(world=world)
-    walks.ledger(TWO)
-    walks.claims("01_cluster", SO.format("a") + SO.format("b"))
-    ended = walks.walk()
+    runs = SmallRuns(pytester).begin(world=world)
+    runs.ledger(TWO)
+    runs.claims("01_cluster", SO.format("a") + SO.format("b"))
+    ended = runs.run()
     assert not ended.report["partial"]
     assert lacks(ended, "cluster/b")
 
 
 def test_a_folder_that_is_not_collected(pytester: pytest.Pytester) -> None:
-    walks = Walks(pytester).begin(world='collect_ignore = ["suites/test_01_nodes.py"]\n')
-    walks.ledger(TWO)
-    walks.claims("01_cluster", SO.format("a"))
-    walks.claims("01_nodes", SO.format("b"))
-    assert lacks(walks.walk(), "cluster/b")
+    runs = SmallRuns(pytester).begin(world='collect_ignore = ["suites/test_01_nodes.py"]\n')
+    runs.ledger(TWO)
+    runs.claims("01_cluster", SO.format("a"))
+    runs.claims("01_nodes", SO.format("b"))
+    assert lacks(runs.run(), "cluster/b")
 
 
 @pytest.mark.parametrize("options", [(), ("--continue-on-collection-errors",)])
-def test_a_module_that_cannot_be_collected(walks: Walks, options: tuple[str, ...]) -> None:
-    walks.claims("02_installation", "import nowhere_to_be_found\n")
-    ended = walks.walk(*options)
+def test_a_module_that_cannot_be_collected(runs: SmallRuns, options: tuple[str, ...]) -> None:
+    runs.claims("02_installation", "import nowhere_to_be_found\n")
+    ended = runs.run(*options)
     assert ended.code == ended.report["exit_code"] == 2
     assert ended.report["complete"] is False
     assert "test_02_installation.py cannot be collected" in ended.report["reason"]
@@ -133,53 +133,51 @@ def test_a_module_that_cannot_be_collected(walks: Walks, options: tuple[str, ...
         ),
     ],
 )
-def test_a_claim_that_is_skipped(walks: Walks, source: str) -> None:
-    walks.claims("01_cluster", SO.format("a") + source)
-    ended = walks.walk()
+def test_a_claim_that_is_skipped(runs: SmallRuns, source: str) -> None:
+    runs.claims("01_cluster", SO.format("a") + source)
+    ended = runs.run()
     assert ended.code == ended.report["exit_code"] == 12
     assert ended.verdicts["cluster/b"] == "error"
     assert ended.message("cluster/b") == "its test was skipped (later), which proves nothing"
 
 
-def test_a_claim_that_is_expected_to_fail_and_does(walks: Walks) -> None:
-    bad = (
-        '@pytest.mark.xfail\n@so()\ndef test_b(cluster): raise Unmet("a", expected="b", seen=1)\n'
-    )
-    walks.claims("01_cluster", SO.format("a") + bad)
-    ended = walks.walk()
+def test_a_claim_that_is_expected_to_fail_and_does(runs: SmallRuns) -> None:
+    bad = '@pytest.mark.xfail\n@so()\ndef test_b(cluster): raise ClaimFailed("a", expected="b", got=1)\n'
+    runs.claims("01_cluster", SO.format("a") + bad)
+    ended = runs.run()
     assert (ended.code, ended.verdicts["cluster/b"]) == (1, "failed")
 
 
-def test_a_parametrized_claim_without_cases(walks: Walks) -> None:
-    none = '@pytest.mark.parametrize("x", [])\n@so()\ndef test_b(cluster, x): examined_one(1)\n'
-    walks.claims("01_cluster", SO.format("a") + none)
-    assert walks.walk().code in {2, 12}
+def test_a_parametrized_claim_without_cases(runs: SmallRuns) -> None:
+    none = '@pytest.mark.parametrize("x", [])\n@so()\ndef test_b(cluster, x): inspected_one(1)\n'
+    runs.claims("01_cluster", SO.format("a") + none)
+    assert runs.run().code in {2, 12}
 
 
-def test_what_the_user_leaves_out_is_partial_and_not_missing(walks: Walks) -> None:
-    ended = walks.walk("-k", "test_a")
+def test_what_the_user_leaves_out_is_partial_and_not_missing(runs: SmallRuns) -> None:
+    ended = runs.run("-k", "test_a")
     assert ended.report["command"] == ""
     assert (ended.code, ended.report["partial"], ended.report["missing"]) == (0, True, [])
-    assert "PARTIAL: a selection of claims was asked, not the walk." in ended.report["verdict"]
+    assert "PARTIAL: a selection of claims was asked, not the state." in ended.report["verdict"]
 
 
 @pytest.mark.parametrize("path", ["suites/none.py", "suites/test_01_cluster.py::test_none"])
-def test_a_path_that_is_none_is_bad_input_and_nothing_else(walks: Walks, path: str) -> None:
-    ended = walks.walk(paths=(path,))
+def test_a_path_that_is_none_is_bad_input_and_nothing_else(runs: SmallRuns, path: str) -> None:
+    ended = runs.run(paths=(path,))
     assert (ended.code, ended.report["missing"]) == (4, [])
 
 
-def test_what_is_not_claimed_is_said_in_the_verdict(walks: Walks) -> None:
+def test_what_is_not_claimed_is_said_in_the_verdict(runs: SmallRuns) -> None:
     source = SO.format("a") + SO.format("b").replace("so()", 'so(feature="egress-gateway")')
-    walks.claims("01_cluster", source)
-    ended = walks.walk()
+    runs.claims("01_cluster", source)
+    ended = runs.run()
     assert ended.code == 0
     assert "The one claim held, 1 not claimed on" in ended.report["verdict"]
 
 
-def test_without_a_ledger_nothing_is_asked(walks: Walks) -> None:
-    (walks.pytester.path / "suites" / "ledger.txt").unlink()
-    ended = walks.walk()
+def test_without_a_ledger_nothing_is_asked(runs: SmallRuns) -> None:
+    (runs.pytester.path / "suites" / "ledger.txt").unlink()
+    ended = runs.run()
     assert ended.code == 4
     assert "ledger.txt cannot be read" in ended.output
     assert "PROVIDED" not in ended.output

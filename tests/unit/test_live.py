@@ -10,15 +10,15 @@ from io import StringIO
 
 import pytest
 
-from fixtures.claims import Unmet
-from fixtures.claims.deadlines import patience
-from fixtures.claims.waiting import Waiting, eventually, listen
-from fixtures.run.run import Claim
+from fixtures.claims import ClaimFailed
+from fixtures.claims.deadlines import timeout
+from fixtures.claims.waiting import Waiting, change_wait_policy, eventually
 from fixtures.run.stages import BY_NAME
+from fixtures.run.state import Claim
 from fixtures.run.timeline import Step, Timeline
 from reports.live import AGAIN_SECONDS, ERASE, FIRST_SECONDS, Live, takes_lines_in_place
 from reports.terminal import table
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
@@ -109,25 +109,25 @@ def test_lines_are_written_over_on_terminals_only(
 
 def test_a_wait_tells_how_far_it_is() -> None:
     told: list[Waiting | None] = []
-    answers = iter(["istiod 0/1", ""])
+    results = iter(["istiod 0/1", ""])
 
     def probe() -> None:
-        if brief := next(answers):
-            raise Unmet("istiod", expected="ready", seen="not", brief=brief)
+        if brief := next(results):
+            raise ClaimFailed("istiod", expected="ready", got="not", brief=brief)
 
-    listen(told.append)
+    change_wait_policy(on_progress=told.append)
     try:
-        eventually(probe, within=patience("pods become ready", 5), every=0.01)
+        eventually(probe, within=timeout("pods become ready", 5), every=0.01)
     finally:
-        listen(None)
+        change_wait_policy(on_progress=None)
     assert [t.brief for t in told if t] == ["istiod 0/1"]
     assert told[-1] is None
 
 
-# A whole walk, on a terminal and not
+# A whole state, on a terminal and not
 
 WAITS = """
-from fixtures.claims.deadlines import patience
+from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
 
 @so("The pod becomes ready.")
@@ -135,21 +135,21 @@ def test_the_pod_becomes_ready(cluster):
     tries = iter(range(9))
     def probe():
         if next(tries) < 8:
-            raise Unmet("pod", expected="ready", seen="not", brief="istiod 0/1, pulling image")
-    examined_one(eventually(probe, within=patience("pods become ready", 20), every=0.05) or 1)
+            raise ClaimFailed("pod", expected="ready", got="not", brief="istiod 0/1, pulling image")
+    inspected_one(eventually(probe, within=timeout("pods become ready", 20), every=0.05) or 1)
 """
 
 
-def walked(walks: Walks, *, terminal: bool, **environment: str) -> str:
+def walked(runs: SmallRuns, *, terminal: bool, **environment: str) -> str:
     """What a walk shows, on a terminal or in a file."""
-    walks.claims("01_cluster", WAITS)
+    runs.claims("01_cluster", WAITS)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded"]
     given = {k: v for k, v in os.environ.items() if k not in {"CI", "NO_COLOR", "PY_COLORS"}}
     out = theirs if terminal else subprocess.PIPE
     with subprocess.Popen(
         command,
-        cwd=walks.pytester.path,
+        cwd=runs.pytester.path,
         stdout=out,
         stderr=subprocess.STDOUT,
         env={**given, "TERM": "xterm", **environment},
@@ -169,23 +169,23 @@ def walked(walks: Walks, *, terminal: bool, **environment: str) -> str:
     return told.decode()
 
 
-def test_a_terminal_shows_the_wait_in_place(walks: Walks) -> None:
-    told = walked(walks, terminal=True)
+def test_a_terminal_shows_the_wait_in_place(runs: SmallRuns) -> None:
+    told = walked(runs, terminal=True)
     assert re.search(r"\x1b\[2K   istiod 0/1, pulling image, \d+ s of 20 s", told)
     assert COLOUR.search(told)
     heading, wait, line = (told.index(w) for w in ("1 The cluster", "pulling", "becomes ready."))
     assert heading < wait < line
 
 
-def test_no_color_is_respected_and_the_wait_still_shown(walks: Walks) -> None:
-    told = walked(walks, terminal=True, NO_COLOR="1")
+def test_no_color_is_respected_and_the_wait_still_shown(runs: SmallRuns) -> None:
+    told = walked(runs, terminal=True, NO_COLOR="1")
     assert "pulling image" in told
     assert not COLOUR.search(told)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_ci_log_has_plain_lines(walks: Walks, *, terminal: bool) -> None:
-    told = walked(walks, terminal=terminal, CI="true").replace("\r\n", "\n")
+def test_a_ci_log_has_plain_lines(runs: SmallRuns, *, terminal: bool) -> None:
+    told = walked(runs, terminal=terminal, CI="true").replace("\r\n", "\n")
     assert "1 The cluster\n   passed      The pod becomes ready." in told
     assert not CONTROL.search(told)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from types import ModuleType
@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import Hopeless, NotClaimed, Unmet, waiting
-from fixtures.claims.deadlines import POD_GONE, patience
+from fixtures.claims import ClaimFailed, NotTested, Unrecoverable
+from fixtures.claims.deadlines import POD_GONE, timeout
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.bookinfo import NAMESPACE
-from fixtures.istio.sample import Remembered, Sample
+from fixtures.istio.sample import Sample, Snapshot
 from fixtures.k8s import Body
 from fixtures.k8s.deployment import await_images
-from fixtures.k8s.termination import Departure
+from fixtures.k8s.termination import Termination
 from suites import test_01_cluster, test_02_installation, test_03_sample, test_04_injection
 from tests.unit.states import FakeKube, recorded
 
@@ -39,8 +40,9 @@ EXPECTED = expected("1.29.6", "v1.34.4", ["v1.34.4"])
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 def cluster(state: str = "1-fresh-cluster") -> tuple[FakeKube, Cluster]:
@@ -60,13 +62,13 @@ def plain() -> tuple[FakeKube, Sample]:
 
 def injected(state: str = "4-injected") -> tuple[FakeKube, InjectedSample]:
     kube = recorded(state)
-    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
+    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).snapshot()
     place = expected("1.29.6", "v1.34.4", ["v1.32.0" if "classic" in state else "v1.34.4"])
     return kube, InjectedSample(kube, place, before=before, old_pods=leaving(kube, before))
 
 
-def leaving(kube: Any, before: Remembered) -> Departure:
-    return Departure(kube, (NAMESPACE,), before.uids, since="the injection")
+def leaving(kube: Any, before: Snapshot) -> Termination:
+    return Termination(kube, (NAMESPACE,), before.uids, since="the injection")
 
 
 def claims(module: ModuleType, noun: str) -> list[Any]:
@@ -116,8 +118,8 @@ def test_a_real_sample_with_classic_sidecars_holds(
     claim(injected("classic/injected")[1])
 
 
-def seen(ask: Callable[[], object]) -> Unmet:
-    with pytest.raises(Unmet) as caught:
+def seen(ask: Callable[[], object]) -> ClaimFailed:
+    with pytest.raises(ClaimFailed) as caught:
         ask()
     return caught.value
 
@@ -147,14 +149,14 @@ def test_an_admission_plugin_that_is_turned_off_is_noticed() -> None:
     kube.change(
         "pods", "kube-apiserver", lambda p: p["spec"]["containers"][0]["command"].append(off)
     )
-    assert "MutatingAdmissionWebhook: expected on, saw off" in str(
+    assert "MutatingAdmissionWebhook: expected on, got off" in str(
         seen(subject.expect_admission_webhooks)
     )
 
 
 def test_a_kubernetes_that_is_too_old_is_noticed() -> None:
     kube = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.29.1"}})
-    assert "expected 1.31 to 1.35, saw v1.29.1" in str(
+    assert "expected 1.31 to 1.35, got v1.29.1" in str(
         seen(Cluster.read(kube, "1.29.6").expect_supported)
     )
 
@@ -162,21 +164,21 @@ def test_a_kubernetes_that_is_too_old_is_noticed() -> None:
 def test_a_kubernetes_that_is_known_not_to_fit_is_not_claimed() -> None:
     kube = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.29.1"}})
     subject = Cluster.read(kube, "1.29.6", any_version=True)
-    with pytest.raises(NotClaimed, match=r"supports Kubernetes 1\.31 to 1\.35, this is v1\.29\.1"):
+    with pytest.raises(NotTested, match=r"supports Kubernetes 1\.31 to 1\.35, this is v1\.29\.1"):
         subject.expect_supported()
 
 
 def test_a_namespace_that_ends_is_noticed() -> None:
     kube, subject = cluster()
     kube.change("namespaces", "kube-public", lambda n: n["status"].update(phase="Terminating"))
-    assert "saw Terminating" in str(seen(subject.expect_namespaces_active))
+    assert "got Terminating" in str(seen(subject.expect_namespaces_active))
 
 
 def test_available_on_an_old_pod_is_no_roll_out() -> None:
     """The counts that a real Deployment showed while its new pods were refused."""
     kube, subject = plane()
     kube.change("deployments.apps", "istiod", lambda d: d["status"].update(updatedReplicas=0))
-    assert "0 updated, 1 available" in str(seen(lambda: subject.expect_rolled_out("istiod")))
+    assert "0/1 updated, 1 available" in str(seen(lambda: subject.expect_rolled_out("istiod")))
 
 
 def test_who_watches_a_roll_out_is_told_how_far_it_is() -> None:
@@ -193,7 +195,7 @@ def test_who_watches_a_roll_out_is_told_how_far_it_is() -> None:
     assert error.brief == "istiod 0/1, pulling image"
 
 
-def test_a_refused_pod_ends_the_wait_with_the_servers_words() -> None:
+def test_a_refused_pod_is_waited_for_and_reported_in_the_servers_words() -> None:
     kube, subject = plane()
     words = 'Internal error occurred: failed calling webhook "object.sidecar-injector.istio.io"'
     refusal = {
@@ -205,7 +207,8 @@ def test_a_refused_pod_ends_the_wait_with_the_servers_words() -> None:
     kube.change("deployments.apps", "istiod", lambda d: d["status"]["conditions"].append(refusal))
     kube.change("deployments.apps", "istiod", lambda d: d["status"].update(updatedReplicas=0))
     error = seen(lambda: subject.expect_rolled_out("istiod"))
-    assert isinstance(error, Hopeless)
+    assert not isinstance(error, Unrecoverable)  # the controller tries again
+    assert error.deadline
     assert words in str(error)
 
 
@@ -214,14 +217,31 @@ def stuck_pull(pod: Body) -> None:
     pod["status"]["containerStatuses"][0].update(state={"waiting": waiting}, ready=False)
 
 
-def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_kubelets_words() -> None:
+def test_an_image_that_cannot_be_pulled_gets_its_time_and_the_kubelets_words() -> None:
     kube, subject = plain()
     kube.change("pods", "ratings", stuck_pull)
     kube.change("deployments.apps", "ratings", lambda d: d["status"].update(availableReplicas=0))
     error = seen(subject.expect_running)
-    assert isinstance(error, Hopeless)
+    assert not isinstance(error, Unrecoverable)  # the kubelet tries again
+    assert error.deadline
     assert "ratings: ImagePullBackOff: Back-off pulling image x" in str(error)
     assert "app container ratings (docker.io/istio/" in error.evidence
+
+
+def test_an_image_name_that_no_registry_can_know_ends_the_wait() -> None:
+    kube, subject = plain()
+    waiting = {"reason": "InvalidImageName", "message": 'couldn\'t parse image name "a b"'}
+    kube.change(
+        "pods",
+        "ratings",
+        lambda p: p["status"]["containerStatuses"][0].update(
+            state={"waiting": waiting}, ready=False
+        ),
+    )
+    kube.change("deployments.apps", "ratings", lambda d: d["status"].update(availableReplicas=0))
+    error = seen(subject.expect_running)
+    assert isinstance(error, Unrecoverable)
+    assert "InvalidImageName" in str(error)
 
 
 def test_an_image_that_is_still_on_its_way_is_named() -> None:
@@ -238,7 +258,7 @@ def test_a_pod_that_was_not_made_yet_is_waited_for() -> None:
     kube, subject = plain()
     kube.remove("pods", "ratings")
     error = seen(lambda: await_images(subject.kube, subject.namespace, subject.deployments()))
-    assert "pods of Deployment bookinfons/ratings-v1: expected 1, saw 0" in str(error)
+    assert "pods of Deployment bookinfons/ratings-v1: expected 1, got 0" in str(error)
 
 
 def test_a_pod_between_two_crashes_is_noticed() -> None:
@@ -246,7 +266,7 @@ def test_a_pod_between_two_crashes_is_noticed() -> None:
     kube.change(
         "pods", "ratings", lambda p: p["status"]["containerStatuses"][0].update(restartCount=2)
     )
-    assert "expected none was started again, saw ratings 2 times" in str(
+    assert "expected none was started again, got ratings 2 times" in str(
         seen(subject.expect_running)
     )
 
@@ -266,11 +286,11 @@ def test_a_disruption_budget_of_another_release_is_noticed() -> None:
     kube, subject = plane()
     left = {"metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {}}
     kube.add("poddisruptionbudgets.policy", left)
-    assert "PodDisruptionBudgets in istio-system: expected none, saw istiod" in str(
+    assert "PodDisruptionBudgets in istio-system: expected none, got istiod" in str(
         seen(subject.expect_budgets)
     )
     older = expected("1.27.9", "v1.33.1", ["v1.33.1"])
-    assert "istio-egressgateway, istio-ingressgateway, istiod, saw istiod" in str(
+    assert "istio-egressgateway, istio-ingressgateway, istiod, got istiod" in str(
         seen(ControlPlane(subject.kube, older).expect_budgets)
     )
 
@@ -298,7 +318,7 @@ def test_an_image_of_another_version_is_noticed_and_a_flavour_is_not() -> None:
     kube.change("deployments.apps", "istiod", tagged("1.29.6-distroless"))
     subject.expect_images()
     kube.change("deployments.apps", "istiod", tagged("1.29.5"))
-    assert "expected pilot:1.29.6, saw pilot:1.29.5" in str(seen(subject.expect_images))
+    assert "expected pilot:1.29.6, got pilot:1.29.5" in str(seen(subject.expect_images))
 
 
 def test_a_missing_root_certificate_is_noticed() -> None:
@@ -327,7 +347,7 @@ def test_a_container_that_starts_again_is_noticed() -> None:
         return counts
 
     object.__setattr__(subject, "restarts", restarts)
-    error = seen(lambda: subject.expect_stable(patience("a moment", 0.01)))
+    error = seen(lambda: subject.expect_stable(timeout("a moment", 0.01)))
     assert "discovery of pod istio-system/istiod" in str(error)
 
 
@@ -358,15 +378,15 @@ def test_two_sidecars_are_one_too_many() -> None:
         pod["spec"]["containers"].append(dict(pod["spec"]["initContainers"][1]))
 
     kube.change("pods", "details", double)
-    assert "saw 2 among" in str(seen(subject.expect_sidecars))
+    assert "got 2 among" in str(seen(subject.expect_sidecars))
 
 
 def test_a_classic_sidecar_where_a_native_one_belongs_is_noticed_with_the_rule() -> None:
-    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
+    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).snapshot()
     kube = recorded("classic/injected")
     subject = InjectedSample(kube, EXPECTED, before=before, old_pods=leaving(kube, before))
     error = seen(subject.expect_sidecars_in_place)
-    assert "expected istio-proxy in initContainers, saw istio-proxy in containers" in str(error)
+    assert "expected istio-proxy in initContainers, got istio-proxy in containers" in str(error)
     derived = "is expected in initContainers because Istio 1.29 and every kubelet is 1.33 or newer"
     assert derived in str(error)
 
@@ -374,7 +394,7 @@ def test_a_classic_sidecar_where_a_native_one_belongs_is_noticed_with_the_rule()
 def test_a_changed_application_is_noticed_and_the_api_servers_own_mount_is_not() -> None:
     kube, subject = injected()
     kube.change("pods", "ratings", lambda p: p["spec"]["containers"][0].update(args=["--verbose"]))
-    assert "expected {'args': 'unset'}, saw {'args': '[\"--verbose\"]'}" in str(
+    assert "expected {'args': 'unset'}, got {'args': '[\"--verbose\"]'}" in str(
         seen(subject.expect_apps_untouched)
     )
 
@@ -410,14 +430,14 @@ def test_an_endpoint_that_is_no_pod_of_the_sample_is_noticed() -> None:
         "endpointslices.discovery.k8s.io", "reviews", lambda s: s["endpoints"].append(stray)
     )
     assert "10.9.9.9" in str(seen(subject.expect_endpoints_are_pods))
-    assert "expected 3, saw 4" in str(seen(subject.expect_endpoints))
+    assert "expected 3, got 4" in str(seen(subject.expect_endpoints))
 
 
 def test_old_pods_that_stay_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     soon = replace(POD_GONE, length=timedelta(seconds=0.05))
     monkeypatch.setattr("fixtures.k8s.termination.POD_GONE", soon)
     kube = recorded("3-plain-bookinfo")
-    old = leaving(kube, Sample(kube, EXPECTED).remember())
+    old = leaving(kube, Sample(kube, EXPECTED).snapshot())
     error = str(seen(old.expect_in_time))
     assert "pods in bookinfons from before the injection" in error
     assert "still there: details-v1-" in error

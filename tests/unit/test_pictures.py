@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from fixtures.claims import Call, Seen
+from fixtures.claims import Call, Observation
 from fixtures.claims.waiting import Wait
 from fixtures.k8s import Reply
-from fixtures.run.run import Answer
+from fixtures.run.state import Result
 from fixtures.run.timeline import Step
 from fixtures.traffic.access_log import AccessLogLine
 from fixtures.traffic.page import Page
@@ -23,11 +23,13 @@ LED = Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutua
 SHOWN = Call("productpage", "reviews", "shown", True, "page", version="v2")
 
 
-def saw(*calls: Call, seen: tuple[Seen, ...] = ()) -> Run:
+def record(*calls: Call, seen: tuple[Observation, ...] = ()) -> Run:
     """A run with one claim that saw this."""
     whole = good("conformance")
-    answer = Answer(claim("gateway", "a", "A."), "passed", examined=1, calls=calls, seen=seen)
-    return replace(whole, stages=(replace(whole.stages[0], answers=(answer,)),))
+    result = Result(
+        claim("gateway", "a", "A."), "passed", inspected=1, calls=calls, observations=seen
+    )
+    return replace(whole, stages=(replace(whole.stages[0], results=(result,)),))
 
 
 def drawn(of: Run) -> Mesh:
@@ -53,11 +55,11 @@ def test_an_edge_is_broken_if_its_last_request_was_not_answered() -> None:
     down = replace(ASKED, outcome="503", answered=False)
     assert [e.answered for e in edges_of([ASKED, down])] == [False]
     assert [e.answered for e in edges_of([down, ASKED])] == [True]
-    assert "1 not answered" in drawn(saw(ASKED, down)).words
+    assert "1 not answered" in drawn(record(ASKED, down)).words
 
 
 def test_who_is_called_stands_right_of_its_caller() -> None:
-    mesh = drawn(saw(ASKED, LED, SHOWN))
+    mesh = drawn(record(ASKED, LED, SHOWN))
     places = sorted(mesh.places, key=lambda place: place.x)
     names = ["client", "istio-ingressgateway", "productpage", "reviews"]
     assert [place.name for place in places] == names
@@ -67,24 +69,26 @@ def test_who_is_called_stands_right_of_its_caller() -> None:
 
 def test_a_loop_of_calls_is_drawn_all_the_same() -> None:
     back = replace(SHOWN, source="reviews", target="productpage")
-    assert len(drawn(saw(ASKED, LED, SHOWN, back)).edges) == 4
+    assert len(drawn(record(ASKED, LED, SHOWN, back)).edges) == 4
 
 
 def test_boxes_of_a_column_do_not_touch() -> None:
     details = replace(SHOWN, target="details")
-    mesh = drawn(saw(ASKED, LED, SHOWN, details))
+    mesh = drawn(record(ASKED, LED, SHOWN, details))
     upper, lower = sorted((mesh.place("details"), mesh.place("reviews")), key=lambda p: p.y)
     assert upper.y + upper.height < lower.y
 
 
 def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
     seen = (
-        Seen("image", "istio-proxy of ratings-v1", "docker.io/istio/proxyv2:1.31.0@sha256:1a"),
-        Seen("endpoints", "ratings", "1 ready"),
-        Seen("proxies", "ratings-v1", "in sync"),
-        Seen("version", "istiod", "1.31.0-abc-Clean"),
+        Observation(
+            "image", "istio-proxy of ratings-v1", "docker.io/istio/proxyv2:1.31.0@sha256:1a"
+        ),
+        Observation("endpoints", "ratings", "1 ready"),
+        Observation("proxies", "ratings-v1", "in sync"),
+        Observation("version", "istiod", "1.31.0-abc-Clean"),
     )
-    mesh = drawn(saw(ASKED, seen=seen))
+    mesh = drawn(record(ASKED, seen=seen))
     told = {place.name: place.lines for place in mesh.idle}
     assert told == {
         "ratings": ("endpoints: 1 ready", "v1 · proxy 1.31.0"),
@@ -94,13 +98,13 @@ def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
 
 
 def test_without_anything_seen_there_is_no_mesh() -> None:
-    assert mesh_of(saw()) is None
-    assert "<h2>The mesh as it was seen</h2>" not in page(saw())
+    assert mesh_of(record()) is None
+    assert "<h2>The mesh as it was seen</h2>" not in page(record())
 
 
 def test_transport_is_drawn_only_where_a_claim_saw_it() -> None:
-    assert "No claim saw whether" in page(saw(ASKED, SHOWN))
-    locked = page(saw(ASKED, LED))
+    assert "No claim saw whether" in page(record(ASKED, SHOWN))
+    locked = page(record(ASKED, LED))
     assert "No claim saw whether" not in locked
     assert 'class="p-lock"' in locked
 
@@ -162,11 +166,11 @@ def test_the_product_page_tells_who_answered(body: str, told: list[tuple[str, bo
 
 
 def test_the_time_line_has_steps_claims_and_waits() -> None:
-    answer = Answer(claim("cluster", "a", "A."), "failed", 2.0, began=103.0)
+    result = Result(claim("cluster", "a", "A."), "failed", 2.0, began=103.0)
     of = replace(
         run(),
         seconds=60.0,
-        stages=(StageRun(run().stages[0].stage, (answer,), None, None),),
+        stages=(StageRun(run().stages[0].stage, (result,), None, None),),
         steps=(
             Step("cluster", 100, 30),
             Step("aside", 100, 5),
@@ -206,12 +210,12 @@ def test_lengths_are_told_as_people_do(seconds: float, words: str) -> None:
 
 def test_the_subject_is_told_by_what_the_cluster_says() -> None:
     seen = (
-        Seen("version", "istiod", "1.31.0-abc-Clean"),
-        Seen("version", "sidecars", "1.30.3"),
-        Seen("version", "istioctl", "1.31.0"),
-        Seen("node", "worker", "kubelet v1.35.0, containerd://2.1.1, linux/arm64"),
+        Observation("version", "istiod", "1.31.0-abc-Clean"),
+        Observation("version", "sidecars", "1.30.3"),
+        Observation("version", "istioctl", "1.31.0"),
+        Observation("node", "worker", "kubelet v1.35.0, containerd://2.1.1, linux/arm64"),
     )
-    told = {fact.name: fact.value for fact in facts(saw(seen=seen))}
+    told = {fact.name: fact.value for fact in facts(record(seen=seen))}
     assert told["Istio control plane"] == "1.31.0"
     assert told["Istio data plane"] == "1.30.3"
     assert told["istioctl"] == "1.31.0"
@@ -219,7 +223,7 @@ def test_the_subject_is_told_by_what_the_cluster_says() -> None:
 
 
 def test_what_no_claim_saw_of_the_subject_is_called_unknown() -> None:
-    told = {fact.name: (fact.value, fact.small) for fact in facts(saw())}
+    told = {fact.name: (fact.value, fact.small) for fact in facts(record())}
     assert told["Istio control plane"] == ("1.31.0", "as asked for, not read from the cluster")
     assert told["Istio data plane"][0] == "not known"
     assert told["istioctl"][0] == "not known"

@@ -13,7 +13,7 @@ import yaml
 from fixtures.k8s import Kube, ReadOnly
 from fixtures.k8s.kinds import Kinds
 from fixtures.providers.base import Access
-from tests.walks import Walks
+from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
@@ -86,8 +86,8 @@ def test_what_reads_is_sent(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def walks(pytester: pytest.Pytester) -> Walks:
-    return Walks(pytester).begin(
+def runs(pytester: pytest.Pytester) -> SmallRuns:
+    return SmallRuns(pytester).begin(
         world="""
 from fixtures.k8s import ReadOnly
 
@@ -102,28 +102,28 @@ def injected_sample(plain_sample):
     )
 
 
-def test_what_needs_a_write_is_not_claimed_and_breaks_nothing(walks: Walks) -> None:
-    walks.claims(
+def test_what_needs_a_write_is_not_claimed_and_breaks_nothing(runs: SmallRuns) -> None:
+    runs.claims(
         "01_cluster",
         """
 from fixtures.k8s import ReadOnly
 @so()
-def test_reads(cluster): examined_one(1)
+def test_reads(cluster): inspected_one(1)
 @so()
 def test_asks_for_a_dry_run(cluster): raise ReadOnly("it needs to create pods")
 """,
     )
-    walks.claims("03_sample", "@so(gate=True)\ndef test_a(plain_sample): examined_one(1)\n")
-    walks.claims("04_injection", "@so()\ndef test_b(injected_sample): examined_one(1)\n")
-    ended = walks.walk("--read-only")
+    runs.claims("03_sample", "@so(blocking=True)\ndef test_a(plain_sample): inspected_one(1)\n")
+    runs.claims("04_injection", "@so()\ndef test_b(injected_sample): inspected_one(1)\n")
+    ended = runs.run("--read-only")
     assert list(ended.verdicts.values()) == ["passed", "not-claimed", "not-claimed", "not-claimed"]
     assert ended.message("injection/b") == "it needs to create namespaces"
     assert ended.code == 0
 
 
-def test_a_health_check_asks_the_stages_of_a_living_mesh_alone(walks: Walks) -> None:
-    one = "@so()\ndef test_a(cluster): examined_one(1)\n"
+def test_a_health_check_asks_the_stages_of_a_living_mesh_alone(runs: SmallRuns) -> None:
+    one = "@so()\ndef test_a(cluster): inspected_one(1)\n"
     for module in ("01_cluster", "03_sample", "05_webhooks", "11_workloads", "12_restart"):
-        walks.claims(module, one)
-    ended = walks.walk("--profile", "readonly")
+        runs.claims(module, one)
+    ended = runs.run("--profile", "readonly")
     assert list(ended.verdicts) == ["cluster/a", "webhooks/a", "workloads/a"]

@@ -17,8 +17,8 @@ from reports.junit import as_junit
 from reports.model import Run
 from reports.statement import as_yaml
 from reports.summary import as_markdown
+from tests.small_runs import ROOT, SmallRuns
 from tests.unit.runs import good, run, stopped
-from tests.walks import ROOT, Walks
 
 pytest_plugins = ["pytester"]
 
@@ -68,9 +68,9 @@ def test_the_schema_refuses_a_passed_claim_that_examined_nothing() -> None:
         jsonschema.validate(data, schema())
 
 
-def test_a_real_walk_keeps_the_schema(walks: Walks) -> None:
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
-    jsonschema.validate(walks.walk().report, schema())
+def test_a_real_walk_keeps_the_schema(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
+    jsonschema.validate(runs.run().report, schema())
 
 
 class Text(HTMLParser):
@@ -104,10 +104,10 @@ def test_the_page_needs_no_script_for_its_verdict() -> None:
     read = text_of(page(run()))
     assert read.scripts == 0
     assert run().sentence in read.text
-    for answer in run().answers:
-        assert answer.claim.text in read.text
+    for result in run().results:
+        assert result.claim.text in read.text
         # The cause of what is blocked stands once, at the stage that broke.
-        told = answer.message.partition(": ")[0] if answer.blocked_by else answer.message
+        told = result.message.partition(": ")[0] if result.blocked_by else result.message
         assert told in read.text
     for words in ("kubectl get pods", "Read the pod's events.", "phase: Pending", "coredns"):
         assert words in read.text
@@ -124,12 +124,12 @@ def test_what_was_seen_cannot_break_the_page() -> None:
     assert "&lt;app&gt;" in page(run())
 
 
-def test_the_page_of_a_walk_has_pytests_table_below_ours(walks: Walks) -> None:
-    walks.claims("01_cluster", "@so('Said by us.')\ndef test_a(cluster): examined_one(1)\n")
-    html = (walks.walk().folder / "report.html").read_text()
+def test_the_page_of_a_walk_has_pytests_table_below_ours(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "@so('Said by us.')\ndef test_a(cluster): inspected_one(1)\n")
+    html = (runs.run().folder / "report.html").read_text()
     assert "Said by us." in text_of(html).text
     assert html.index("Said by us.") < html.index('id="results-table"')
-    assert not [p for p in walks.folder.iterdir() if p.name.endswith(".part")]
+    assert not [p for p in runs.folder.iterdir() if p.name.endswith(".part")]
 
 
 @pytest.mark.parametrize("made", [run(), stopped(), good("rehearsal")])
@@ -154,8 +154,8 @@ def test_junit_is_never_green_for_what_did_not_end() -> None:
 
 
 def test_junit_survives_what_xml_cannot_hold() -> None:
-    bad = replace(run().stages[1].answers[0], message="saw \x1b[31mred\x00")
-    stage = replace(run().stages[1], answers=(bad,))
+    bad = replace(run().stages[1].results[0], message="got \x1b[31mred\x00")
+    stage = replace(run().stages[1], results=(bad,))
     ET.fromstring(as_junit(replace(run(), stages=(stage,))))
 
 
@@ -188,18 +188,18 @@ def test_secrets_are_taken_out(tmp_path: Path, text: str) -> None:
     assert redactor.of({"a": [text]})["a"][0] == redactor.text(text)
 
 
-def test_secrets_reach_no_file_of_a_walk(walks: Walks) -> None:
-    walks.claims(
+def test_secrets_reach_no_file_of_a_walk(runs: SmallRuns) -> None:
+    runs.claims(
         "01_cluster",
         """
 @so()
 def test_leaks(cluster):
     print("Authorization: Bearer abcdefghijkl")
     note("Bearer abcdefghijkl")
-    raise Unmet("a", expected="b", seen="Bearer abcdefghijkl", evidence="Bearer abcdefghijkl")
+    raise ClaimFailed("a", expected="b", got="Bearer abcdefghijkl", evidence="Bearer abcdefghijkl")
 """,
     )
-    ended = walks.walk()
+    ended = runs.run()
     for path in ended.folder.rglob("*.*"):
         assert "abcdefghijkl" not in path.read_text()
     assert "abcdefghijkl" not in ended.output

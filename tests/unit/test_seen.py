@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from fixtures import claims
-from fixtures.claims import saw, start_telling
+from fixtures.claims import record, start_observing
+from fixtures.claims.observations import _RUNNING
 from fixtures.k8s.pod import Pod
+from tests.small_runs import SmallRuns
 from tests.unit.test_mesh_recorded import injected, plain, plane
 from tests.unit.test_traffic_recorded import init_containers, webhooks
-from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
 
@@ -21,14 +21,16 @@ DIGEST = re.compile(r"\S+:\S+@sha256:[0-9a-f]{64}")
 def told() -> dict[str, dict[str, set[str]]]:
     """What the claim of this test told so far."""
     found: dict[str, dict[str, set[str]]] = {}
-    for one in claims._now.seen:
+    running = _RUNNING.get()
+    assert running
+    for one in running.values:
         found.setdefault(one.kind, {}).setdefault(one.name, set()).add(one.value)
     return found
 
 
 @pytest.fixture(autouse=True)
 def _begin() -> None:
-    start_telling()
+    start_observing()
 
 
 def test_a_digest_is_told_of_each_image() -> None:
@@ -77,13 +79,15 @@ def test_a_pod_is_told_by_a_name_that_the_next_run_has_too(
 
 def test_a_thing_told_twice_alike_is_told_once() -> None:
     for value in ("a", "a", "b"):
-        saw("image", "x", value)
+        record("image", "x", value)
     assert told() == {"image": {"x": {"a", "b"}}}
 
 
-def test_what_claims_saw_stands_side_by_side_in_the_report(walks: Walks) -> None:
-    source = "@so()\ndef test_{0}(cluster):\n    examined_one(1)\n    saw('image', 'x', '{0}')\n"
-    walks.claims("01_cluster", source.format("b") + source.format("a"))
-    seen = walks.walk().report["seen"]
+def test_what_claims_saw_stands_side_by_side_in_the_report(runs: SmallRuns) -> None:
+    source = (
+        "@so()\ndef test_{0}(cluster):\n    inspected_one(1)\n    record('image', 'x', '{0}')\n"
+    )
+    runs.claims("01_cluster", source.format("b") + source.format("a"))
+    seen = runs.run().report["seen"]
     assert {kind: told for kind, told in seen.items() if told} == {"image": {"x": "a, b"}}
     assert {"argument", "webhook"} <= seen.keys()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.run.run import KindSettings, Settings
+from fixtures.run.settings import KindSettings, Settings
 from reports.command import command_of
 from reports.model import EXIT_WORDS, Run
 from reports.statement import as_yaml
+from tests.small_runs import SmallRuns
 from tests.unit.runs import good, run, stopped
-from tests.walks import Walks
 
 pytest_plugins = ["pytester"]
 
@@ -67,13 +67,13 @@ def test_each_claim_stands_in_one_list_with_its_reason() -> None:
     [profile] = read(run())["profiles"]
     assert profile["core"]["result"] == "failure"
     listed = [c["claim"] for c in (*profile["failed"], *profile["notClaimed"])]
-    assert sorted([*listed, *profile["passed"]]) == sorted(a.claim.id for a in run().answers)
+    assert sorted([*listed, *profile["passed"]]) == sorted(a.claim.id for a in run().results)
     assert all(c["reason"] for c in (*profile["failed"], *profile["notClaimed"]))
 
 
 def test_what_was_not_claimed_makes_a_level_partial() -> None:
     whole = run()
-    stage = replace(whole.stages[0], answers=whole.stages[0].answers[:2])
+    stage = replace(whole.stages[0], results=whole.stages[0].results[:2])
     assert read(replace(whole, stages=(stage,)))["profiles"][0]["core"]["result"] == "partial"
 
 
@@ -97,7 +97,7 @@ def test_the_command_names_what_was_found_and_no_secret() -> None:
     )
 
 
-def test_each_walk_writes_it(walks: Walks) -> None:
-    walks.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
-    held = yaml.safe_load((walks.walk().folder / "statement.yaml").read_text())
+def test_each_walk_writes_it(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
+    held = yaml.safe_load((runs.run().folder / "statement.yaml").read_text())
     assert (held["kind"], held["result"]) == ("RehearsalReport", "rehearsal passed")

@@ -13,14 +13,17 @@ GITHUBS_COMMENT = 65_536
 def many(message: str) -> Run:
     """A run with three hundred failures that say this."""
     whole = run()
-    failed = whole.stages[1].answers[0]
-    answers = tuple(
+    failed = whole.stages[1].results[0]
+    results = tuple(
         replace(
-            failed, claim=replace(failed.claim, id=f"sample/{n}"), message=message, look=(message,)
+            failed,
+            claim=replace(failed.claim, id=f"sample/{n}"),
+            message=message,
+            next_steps=(message,),
         )
         for n in range(300)
     )
-    return replace(whole, stages=(replace(whole.stages[1], answers=answers),))
+    return replace(whole, stages=(replace(whole.stages[1], results=results),))
 
 
 def test_what_is_not_so_stands_above_the_table() -> None:

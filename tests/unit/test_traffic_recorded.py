@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from fixtures.claims import Unmet, start_telling, waiting
+from fixtures.claims import ClaimFailed, start_observing
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.init_container import InitContainers
@@ -19,7 +20,7 @@ from fixtures.istio.sample import Sample
 from fixtures.istio.webhook import KINDS
 from fixtures.istio.webhooks import Webhooks
 from fixtures.k8s import Body
-from fixtures.k8s.termination import Departure
+from fixtures.k8s.termination import Termination
 from suites import test_05_webhooks, test_06_init_container, test_07_gateway
 from tests.unit.states import FakeKube, recorded
 
@@ -29,8 +30,9 @@ ACTING = "istio-revision-tag-default"
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_patience", 0.001)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 def webhooks() -> tuple[FakeKube, Webhooks]:
@@ -40,8 +42,8 @@ def webhooks() -> tuple[FakeKube, Webhooks]:
 
 def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers]:
     kube = recorded(state)
-    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).remember()
-    leaving = Departure(kube, ("bookinfons",), before.uids, since="the injection")
+    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).snapshot()
+    leaving = Termination(kube, ("bookinfons",), before.uids, since="the injection")
     return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before, old_pods=leaving))
 
 
@@ -63,7 +65,7 @@ def claims(module: ModuleType, noun: str) -> list[Any]:
 
 
 def seen(ask: Callable[[], object]) -> str:
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(ClaimFailed) as caught:
         ask()
     return str(caught.value)
 
@@ -96,7 +98,7 @@ def each_entry(change: Callable[[Body], object]) -> Callable[[Body], None]:
 
 
 def test_the_injector_that_acts_is_told_by_its_selectors() -> None:
-    telling = start_telling()
+    telling = start_observing()
     webhooks()[1].expect_one_match()
     assert telling.notes == [
         f"the injector that acts is namespace.sidecar-injector.istio.io of {ACTING}"
@@ -107,7 +109,7 @@ def test_no_injector_that_matches_is_noticed() -> None:
     kube, subject = webhooks()
     never = {"matchLabels": {"istio.io/deactivated": "never-match"}}
     kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(namespaceSelector=never)))
-    assert "expected exactly one, saw none of 8" in seen(subject.expect_one_match)
+    assert "expected exactly one, got none of 8" in seen(subject.expect_one_match)
 
 
 def test_the_wrong_injector_that_matches_is_noticed_with_the_reason() -> None:
@@ -121,7 +123,7 @@ def test_the_wrong_injector_that_matches_is_noticed_with_the_reason() -> None:
 
     kube.change(MUTATING, "istio-sidecar-injector", swap)
     message = seen(subject.expect_one_match)
-    assert f"expected one of {ACTING}, saw one of istio-sidecar-injector" in message
+    assert f"expected one of {ACTING}, got one of istio-sidecar-injector" in message
     assert "the tag default was made" in message
 
 
@@ -151,7 +153,7 @@ def test_a_missing_configuration_is_named() -> None:
     kube, subject = webhooks()
     kube.remove(VALIDATING, "istiod-default-validator")
     message = seen(lambda: subject.expect_configurations("validating"))
-    assert "istiod-default-validator: expected registered, saw only istio-validator" in message
+    assert "istiod-default-validator: expected registered, got only istio-validator" in message
 
 
 @pytest.mark.parametrize(
@@ -160,31 +162,31 @@ def test_a_missing_configuration_is_named() -> None:
         pytest.param(
             {"failurePolicy": "Ignore"},
             lambda w: w.expect_failure_policy("mutating"),
-            "expected Fail, saw Ignore",
+            "expected Fail, got Ignore",
             id="let through",
         ),
         pytest.param(
             {"sideEffects": "Unknown"},
             lambda w: w.expect_side_effects("mutating"),
-            "expected None, saw Unknown",
+            "expected None, got Unknown",
             id="side effects",
         ),
         pytest.param(
             {"clientConfig": {"service": {"namespace": "istio-system", "name": "x", "path": "/"}}},
             lambda w: w.expect_target("mutating"),
-            "expected istio-system/istiod:443/inject, saw istio-system/x:443/",
+            "expected istio-system/istiod:443/inject, got istio-system/x:443/",
             id="another target",
         ),
         pytest.param(
             {"rules": [{"operations": ["UPDATE"], "apiGroups": [""], "resources": ["pods"]}]},
             lambda w: w.expect_called_for_pods(),
-            "expected CREATE pods, saw UPDATE pods",
+            "expected CREATE pods, got UPDATE pods",
             id="not for new pods",
         ),
         pytest.param(
             {"clientConfig": {"url": "https://x", "caBundle": ""}},
             lambda w: w.expect_bundle("mutating"),
-            "expected a certificate, saw nothing",
+            "expected a certificate, got nothing",
             id="no authority",
         ),
     ],
@@ -243,7 +245,7 @@ def test_a_flag_with_another_value_is_noticed_and_only_that(flag: str, old: str,
     message = seen(lambda: subject.expect_flag(flag))
     assert message.startswith("istio-init of productpage-v1-")
     assert f"expected {flag} {old}" in message
-    assert f"saw {flag} {new} (1 of 6 pods; Istio 1.29.6, REDIRECT, no CNI)" in message
+    assert f"got {flag} {new} (1 of 6 pods; Istio 1.29.6, REDIRECT, no CNI)" in message
     assert '?(@.name=="istio-init")].args}' in message
     for other in {"-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d"} - {flag}:
         subject.expect_flag(other)
@@ -258,7 +260,7 @@ def test_another_order_and_a_new_flag_are_told_and_not_refused() -> None:
 
     kube.change("pods", "ratings", of_init(turn))
     kube.change("pods", "ratings", swapped("15090,15021,15020", "15020,15021,15090"))
-    telling = start_telling()
+    telling = start_observing()
     subject.expect_program()
     subject.expect_flags()
     assert "an argument that this suite does not know: --brand-new" in telling.notes
@@ -266,7 +268,7 @@ def test_another_order_and_a_new_flag_are_told_and_not_refused() -> None:
 
 
 def test_a_usual_pod_draws_no_note() -> None:
-    telling = start_telling()
+    telling = start_observing()
     init_containers()[1].expect_program()
     assert telling.notes == []
 
@@ -277,31 +279,31 @@ def test_a_usual_pod_draws_no_note() -> None:
         pytest.param(
             InitContainers.expect_capabilities,
             lambda c: c["securityContext"].update(capabilities={"add": ["NET_ADMIN"]}),
-            "expected capabilities NET_ADMIN, NET_RAW, saw capabilities NET_ADMIN",
+            "expected capabilities NET_ADMIN, NET_RAW, got capabilities NET_ADMIN",
             id="capability",
         ),
         pytest.param(
             InitContainers.expect_root,
             lambda c: c["securityContext"].update(runAsUser=1337),
-            "expected user 0, saw user 1337",
+            "expected user 0, got user 1337",
             id="user",
         ),
         pytest.param(
             InitContainers.expect_proxy_image,
             lambda c: c.update(image="docker.io/istio/proxyv2:1.28.0"),
-            "saw that of its sidecar, docker.io/istio/proxyv2:1.28.0",
+            "got that of its sidecar, docker.io/istio/proxyv2:1.28.0",
             id="image",
         ),
         pytest.param(
             InitContainers.expect_program,
             lambda c: c.update(args=["istio-nft", *c["args"][1:]]),
-            "expected istio-iptables, saw istio-nft",
+            "expected istio-iptables, got istio-nft",
             id="program",
         ),
         pytest.param(
             InitContainers.expect_one_in_each_pod,
             lambda c: c.update(name="istio-validation"),
-            "expected exactly one istio-init, saw istio-validation, istio-proxy",
+            "expected exactly one istio-init, got istio-validation, istio-proxy",
             id="missing",
         ),
     ],
@@ -322,7 +324,7 @@ def test_an_init_container_that_failed_is_noticed() -> None:
         pod["status"]["initContainerStatuses"][0]["state"] = ended
 
     kube.change("pods", "details", fail)
-    assert "expected ended well, saw did not end well" in seen(subject.expect_one_in_each_pod)
+    assert "expected ended well, got did not end well" in seen(subject.expect_one_in_each_pod)
 
 
 # The gateway
@@ -335,7 +337,7 @@ def test_a_gateway_that_is_no_router_is_noticed() -> None:
         pod["spec"]["containers"][0]["args"][1] = "sidecar"
 
     kube.change("pods", "istio-ingressgateway", as_sidecar)
-    assert "expected proxyv2 as proxy router, saw proxyv2 as proxy sidecar" in seen(
+    assert "expected proxyv2 as proxy router, got proxyv2 as proxy sidecar" in seen(
         subject.expect_router
     )
 
@@ -343,7 +345,7 @@ def test_a_gateway_that_is_no_router_is_noticed() -> None:
 def test_a_gateway_without_pods_is_noticed() -> None:
     kube, subject = gateway()
     kube.remove("pods", "istio-ingressgateway")
-    assert "expected at least one, saw none living" in seen(subject.expect_router)
+    assert "expected at least one, got none living" in seen(subject.expect_router)
 
 
 def test_a_port_without_node_port_is_noticed() -> None:
@@ -351,7 +353,7 @@ def test_a_port_without_node_port_is_noticed() -> None:
     kube.change(
         "services", "istio-ingressgateway", lambda s: s["spec"]["ports"][1].pop("nodePort")
     )
-    assert "without a NodePort: expected none, saw http2 80->8080" in seen(subject.expect_ports)
+    assert "without a NodePort: expected none, got http2 80->8080" in seen(subject.expect_ports)
     assert "port http2 of Service istio-system/istio-ingressgateway" in seen(subject.address)
 
 
@@ -368,7 +370,7 @@ def test_a_gateway_object_that_selects_nobody_is_noticed() -> None:
 def test_a_missing_object_is_noticed() -> None:
     kube, subject = gateway()
     kube.remove("virtualservices.networking.istio.io", "bookinfo")
-    assert "expected as applied, saw none" in seen(subject.expect_virtual_service)
+    assert "expected as applied, got none" in seen(subject.expect_virtual_service)
 
 
 def test_a_route_that_is_missing_is_noticed() -> None:
@@ -378,6 +380,6 @@ def test_a_route_that_is_missing_is_noticed() -> None:
         "bookinfo",
         lambda v: v["spec"]["http"][0]["match"].pop(2),
     )
-    expecting, _, saw = seen(subject.expect_virtual_service).partition("saw")
+    expecting, _, got = seen(subject.expect_virtual_service).partition("got")
     assert "exact /login" in expecting
-    assert "exact /login" not in saw
+    assert "exact /login" not in got

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.walk`: what the embedded walk costs, as a ratio to this machine's speed.
+"""`python -m tests.bench.run`: what the embedded walk costs, as a ratio to this machine's speed.
 
 Runs whole walks one after the other and tells wall time, processor time, the most memory that all
 processes held together, and the requests that were put to the API. Seconds depend on the machine;
@@ -73,7 +73,7 @@ def _proportional(pid: int) -> int:
 
 
 def walk(options: list[str]) -> Cost:
-    """Walk once, and look at the processes meanwhile."""
+    """RunState once, and look at the processes meanwhile."""
     before = yardstick()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded", "-q"]
@@ -94,8 +94,8 @@ def walk(options: list[str]) -> Cost:
 
 
 def main() -> int:
-    """Print a row a walk, and the medians."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.walk", description=__doc__)
+    """Print a row a state, and the medians."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     parser.add_argument(
         "-n", type=int, default=3, help="walks that count (3), after one to warm up"
     )

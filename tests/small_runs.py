@@ -1,9 +1,10 @@
-"""Small walks for tests: a suite of one's own over a cluster that is only said to be there."""
+"""Small runs for tests: a suite of its own over a cluster that does not really exist."""
 
 from __future__ import annotations
 
 import json
 import sys
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ strict = true
 addopts = -p no:pytest-kind --import-mode=importlib
 pythonpath = {root}
 testpaths = suites
-markers = claim(text, source, hint, level, feature, gate, late): a claim
+markers = claim(text, source, hint, level, feature, blocking, run_last): a claim
 """
 CONFTEST = """
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ import pytest
 from fixtures.providers.base import Access
 
 pytest_plugins = [
-    "fixtures.run.cluster", "fixtures.run.plan", "fixtures.run.claims_plugin",
-    "fixtures.run.options",
+    "fixtures.run.cluster", "fixtures.run.plan", "fixtures.run.collecting",
+    "fixtures.run.gating", "fixtures.run.options",
     "reports.terminal", "reports.recorder", "fixtures.run.signals",
 ]
 
@@ -68,7 +69,7 @@ def so(text="It is so.", **more):
 
 @dataclass(frozen=True)
 class Ended:
-    """A walk that ended."""
+    """A run that ended."""
 
     output: str
     code: int
@@ -91,12 +92,12 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Walks:
-    """Walks in a folder of their own."""
+class SmallRuns:
+    """Runs in a folder of their own."""
 
     pytester: pytest.Pytester
 
-    def begin(self, *, evidence: str = "rehearsal", world: str = "") -> Walks:
+    def begin(self, *, evidence: str = "rehearsal", world: str = "") -> SmallRuns:
         """Lay down a project whose cluster is only said to be there."""
         self.pytester.makeini(INI.format(root=ROOT))
         self.pytester.makeconftest(CONFTEST.format(evidence=evidence) + HEAD + world)
@@ -105,7 +106,7 @@ class Walks:
         return self
 
     def ledger(self, text: str) -> None:
-        """Write what the walk must ask; by itself it requires nothing."""
+        """Write what the run must test; by itself it requires nothing."""
         (self.pytester.path / "suites" / "ledger.txt").write_text(text)
 
     def claims(self, module: str, source: str) -> None:
@@ -113,14 +114,14 @@ class Walks:
         path = self.pytester.path / "suites" / f"test_{module}.py"
         path.write_text(HEAD + source)
 
-    def walk(self, *options: str, paths: tuple[str, ...] = ("suites",)) -> Ended:
-        """Walk in this process."""
+    def run(self, *options: str, paths: tuple[str, ...] = ("suites",)) -> Ended:
+        """Run in this process, in a context of its own."""
         given = (*paths, "--provider", "embedded", *options)
         with pytest.MonkeyPatch.context() as patch:
-            # Other tests import the real suites; this walk would take them for its own.
+            # Other tests import the real suites; this run would take them for its own.
             for name in [name for name in sys.modules if name.partition(".")[0] == "suites"]:
                 patch.delitem(sys.modules, name)
-            result = self.pytester.runpytest_inprocess(*given)
+            result = copy_context().run(self.pytester.runpytest_inprocess, *given)
         return Ended(str(result.stdout) + str(result.stderr), int(result.ret), self.folder)
 
     @property
