@@ -50,6 +50,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how many tests were skipped for which listed reason, and why that is."""
+    reports = terminalreporter.stats.get("skipped", [])
+    for reason, why in SKIPS.items():
+        if count := sum(reason in str(report.longrepr) for report in reports):
+            terminalreporter.write_line(f"skipped {count}: {reason} ({why})")
+
+
 def unlisted(report: pytest.TestReport | pytest.CollectReport) -> str:
     """The reason of a skip that is not on the list; empty otherwise."""
     if not report.skipped or not isinstance(report.longrepr, tuple) or hasattr(report, "wasxfail"):

@@ -43,4 +43,5 @@ def test_a_skip_for_another_reason_fails(ended: pytest.RunResult) -> None:
 
 @pytest.mark.parametrize("ended", sorted(conftest.SKIPS), indirect=True)
 def test_a_listed_skip_is_one(ended: pytest.RunResult) -> None:
+    ended.stdout.fnmatch_lines(["skipped 3: * (*)"])
     ended.assert_outcomes(errors=1, skipped=3)  # an empty table of cases is on no list

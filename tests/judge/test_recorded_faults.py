@@ -235,7 +235,7 @@ def test_an_image_that_cannot_be_pulled_is_noticed() -> None:
 
     fault.kube.change("pods", "ratings", change)
     message = seen(fault.sample().expect_running)
-    assert "expected ready, saw" in message
+    assert "expected ready, got" in message
     assert "ratings" in message
 
 
@@ -248,14 +248,14 @@ def test_istiod_that_is_gone_is_noticed_by_its_services_and_by_the_sample() -> N
     updated = {"updatedReplicas": int(row[2])}
     fault.kube.change("deployments.apps", "ratings", lambda d: d["status"].update(updated))
     assert "istio-system/istiod: expected at least one" in seen(fault.webhooks().expect_endpoints)
-    assert "0 updated, 1 available" in seen(fault.sample().expect_running)
-    assert "no replica is wanted" in seen(lambda: fault.mesh().expect_rolled_out("istiod"))
+    assert "0/1 updated, 1 available" in seen(fault.sample().expect_running)
+    assert "0 replicas specified" in seen(lambda: fault.mesh().expect_rolled_out("istiod"))
 
 
 def test_an_egress_gateway_that_was_scaled_away_is_noticed() -> None:
     mesh = broken("egress-gateway-missing").mesh()
     name = "istio-egressgateway"
-    assert f"{name}: expected all pods of the last change, got no replica is wanted" in seen(
+    assert f"{name}: expected a complete rollout, got 0 replicas specified" in seen(
         lambda: mesh.expect_rolled_out(name)
     )
 
@@ -300,7 +300,7 @@ def test_a_route_to_nowhere_is_noticed_and_the_flag_is_explained() -> None:
 
 def test_a_backend_without_pods_is_noticed_and_the_flag_is_explained() -> None:
     fault = broken("backend-scaled-to-zero")
-    assert "no replica is wanted" in seen(fault.sample().expect_running)
+    assert "0 replicas specified" in seen(fault.sample().expect_running)
     message = seen(lambda: fault.client().expect_route("productpage"))
     assert "got 503 (no healthy upstream) by the gateway itself" in message
 
@@ -308,7 +308,7 @@ def test_a_backend_without_pods_is_noticed_and_the_flag_is_explained() -> None:
 def test_a_page_that_is_200_with_an_error_inside_is_noticed() -> None:
     fault = broken("reviews-down-page-still-200")
     assert "got Error fetching product reviews" in seen(fault.client().expect_whole_page)
-    assert "no replica is wanted" in seen(fault.sample().expect_running)
+    assert "0 replicas specified" in seen(fault.sample().expect_running)
 
 
 def test_the_words_of_refusals_are_those_that_are_expected() -> None:

@@ -31,7 +31,7 @@ PROFILES = {
 def walk(
     kubeconfig: Path, reports: Path, *options: str, context: str = CONTEXT
 ) -> subprocess.CompletedProcess[str]:
-    """RunState over a cluster that is there already."""
+    """Run over a cluster that is there already."""
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
     command += ["--kube-context", context, "--reports-dir", str(reports), *options]
     environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
