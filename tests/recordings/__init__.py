@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,8 +49,9 @@ class Recording:
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The files of a folder that end so, in order, without folder and suffix."""
-        inside = [path.removeprefix(f"{folder}/") for path in sorted(_files(self.name))]
-        return [p.removesuffix(suffix) for p in inside if p.endswith(suffix) and "/" not in p]
+        found = re.compile(f"{re.escape(folder)}/([^/]+){re.escape(suffix)}")
+        matches = map(found.fullmatch, sorted(_files(self.name)))
+        return [match[1] for match in matches if match]
 
 
 @cache
