@@ -50,7 +50,9 @@ def test_a_failure_is_explained_without_the_node(
 ) -> None:
     monkeypatch.setattr(Gateway, "pods", lambda _: ())
     base = forwarded.gateway.base()
-    reader = LogReader(forwarded.gateway.kube, "istio-proxy", LogFormat.of(MeshOptions()))
+    reader = LogReader(
+        forwarded.gateway.kube, "istio-proxy", LogFormat.of(forwarded.gateway.expected.options)
+    )
     with pytest.raises(ClaimFailed, match="no pod of gateway istio-ingressgateway is ready"):
         forwarded._fetch(base, "/productpage", Mark("x", reader))
     names = [hop.name for hop in forwarded._request_path().hops()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from fixtures.istio.releases.telemetry import LOG_FORMATS, TEXT_FORMAT
 from fixtures.k8s.pod import Pod
 from fixtures.traffic.access_log import LogFormat, LogReader
 from fixtures.traffic.response_flags import explain
+from tests.recordings import ISTIO_1_29
 
-RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "kubectl"
 DEFAULT = LogFormat.of(MeshOptions())
 
 GOOD = (
@@ -217,10 +216,9 @@ def test_flags_are_explained() -> None:
     assert explain(["XYZ"]).startswith("XYZ: ")
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings (../shared) are not here")
 @pytest.mark.parametrize("name", ["07-gateway-log.txt", "07-sidecar-log.txt"])
 def test_every_recorded_line_is_read(name: str) -> None:
-    recorded = [t for t in (RECORDED / name).read_text().splitlines() if t.startswith("[")]
+    recorded = [t for t in ISTIO_1_29.text(f"kubectl/{name}").splitlines() if t.startswith("[")]
     read = [DEFAULT.parse(text) for text in recorded]
     assert len(read) > 1
     assert all(line.code >= 200 and line.path.startswith("/") for line in read)

@@ -211,7 +211,7 @@ def test_a_route_that_is_missing_is_explained_by_the_log(
     assert "from the application" in message
     assert "got 404 (no body) from the gateway itself" in message
     assert "NR: no route matches" in message
-    assert "Envoy calls it route_not_found" in message
+    assert "details route_not_found" in message
     assert "first broken hop" not in message
     assert "next: curl -i http://127.0.0.1" in message
 

@@ -82,9 +82,10 @@ def objects() -> Objects:
     return Objects()
 
 
-def gateway(
-    objects: Any, istio: str = "1.31.0", access: AccessPath = AccessPath("node-port")
-) -> ApiGateway:
+NODE_PORT = AccessPath("node-port")
+
+
+def gateway(objects: Any, istio: str = "1.31.0", access: AccessPath = NODE_PORT) -> ApiGateway:
     return ApiGateway(objects, expected(istio, "v1.35.0", ["v1.35.0"]), access)
 
 
@@ -192,7 +193,8 @@ def sample(*served: str, istio: str = "1.31.0", refusal: Refused | None = None) 
             raise refusal
 
     kinds = SimpleNamespace(
-        served=lambda _: served, place_of=lambda b: (SimpleNamespace(plural=b["kind"]), True)
+        served=lambda _: served,
+        place_of=lambda b: (SimpleNamespace(plural=b["kind"], kind=b["kind"]), True),
     )
     kube: Any = SimpleNamespace(kinds=kinds, apply=apply, delete=lambda *_: None)
     return Sample(kube, expected(istio, "v1.35.0", ["v1.35.0"]))

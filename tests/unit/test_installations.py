@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.claims import ClaimFailed
+from fixtures.claims import ClaimFailed, NotApplicable
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.releases import Expected, expected
 from fixtures.istio.webhooks import Webhooks
@@ -18,8 +18,8 @@ CANARY = BY_ISTIOCTL.revised("canary")
 BY_HELM = BY_ISTIOCTL.without(frozenset({"istio-egressgateway", "istiod-revision-tag-default"}))
 
 INSTALLATIONS = [
-    pytest.param("variant-revision-canary-tag-prod", CANARY, id="a revision"),
-    pytest.param("variant-helm", BY_HELM, id="Helm"),
+    pytest.param("revision/injected", CANARY, id="a revision"),
+    pytest.param("helm/injected", BY_HELM, id="Helm"),
 ]
 
 
@@ -33,9 +33,14 @@ def test_istiod_is_found_and_whole(state: str, rows: Expected) -> None:
     mesh.expect_rolled_out("istiod")
     mesh.expect_services_of("istiod")
     mesh.expect_images()
-    mesh.expect_version_labels()
     assert mesh.pods(mesh.component("istiod"))
     assert len(mesh.restarts()) == len(rows.components)
+
+
+def test_the_version_label_is_istioctls() -> None:
+    plane("revision/injected", CANARY).expect_version_labels()
+    with pytest.raises(NotApplicable, match="not installed by istioctl"):
+        plane("helm/injected", BY_HELM).expect_version_labels()
 
 
 @pytest.mark.parametrize(("state", "rows"), INSTALLATIONS)
@@ -49,13 +54,13 @@ def test_its_webhooks_lead_to_it(state: str, rows: Expected) -> None:
 
 
 def test_the_configurations_of_a_revision_carry_its_name() -> None:
-    webhooks = Webhooks(cast("Kube", recorded("variant-revision-canary-tag-prod")), CANARY, "x")
+    webhooks = Webhooks(cast("Kube", recorded("revision/injected")), CANARY, "x")
     webhooks.expect_configurations("mutating")
     webhooks.expect_configurations("validating")
 
 
 def test_webhooks_of_another_revision_are_not_its_own() -> None:
-    kube = cast("Kube", recorded("variant-revision-canary-tag-prod"))
+    kube = cast("Kube", recorded("revision/injected"))
     with pytest.raises(ClaimFailed, match="none in any configuration"):
         Webhooks(kube, BY_ISTIOCTL.revised("stable"), "x").registered("mutating")
 

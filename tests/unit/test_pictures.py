@@ -7,10 +7,10 @@ import pytest
 
 from fixtures.claims import Call, Observation
 from fixtures.claims.waiting import Wait
+from fixtures.istio.releases.telemetry import TEXT_FORMAT
 from fixtures.k8s import Reply
 from fixtures.run.state import Result
 from fixtures.run.timeline import Step
-from fixtures.istio.releases.telemetry import TEXT_FORMAT
 from fixtures.traffic.access_log import LogFormat
 from fixtures.traffic.page import Page
 from reports.html import facts, page

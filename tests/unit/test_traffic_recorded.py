@@ -77,7 +77,7 @@ def test_real_webhooks_hold(claim: Callable[[Webhooks], None]) -> None:
     claim(webhooks()[1])
 
 
-@pytest.mark.parametrize("state", ["4-injected", "variant-classic-sidecars"])
+@pytest.mark.parametrize("state", ["4-injected", "classic/injected"])
 @pytest.mark.parametrize("claim", claims(test_06_init_container, "init_containers"))
 def test_real_init_containers_hold(claim: Callable[[InitContainers], None], state: str) -> None:
     claim(init_containers(state)[1])
@@ -103,7 +103,7 @@ def test_the_injector_that_acts_is_told_by_its_selectors() -> None:
     telling = start_observing()
     webhooks()[1].expect_one_match()
     assert telling.notes == [
-        f"the injector that acts is namespace.sidecar-injector.istio.io of {ACTING}"
+        f"the injector that matches is namespace.sidecar-injector.istio.io of {ACTING}"
     ]
 
 
@@ -326,7 +326,7 @@ def test_an_init_container_that_failed_is_noticed() -> None:
         pod["status"]["initContainerStatuses"][0]["state"] = ended
 
     kube.change("pods", "details", fail)
-    assert "expected ended well, got did not end well" in seen(subject.expect_one_in_each_pod)
+    assert "expected completed, got not completed" in seen(subject.expect_one_in_each_pod)
 
 
 # The gateway
@@ -347,7 +347,7 @@ def test_a_gateway_that_is_no_router_is_noticed() -> None:
 def test_a_gateway_without_pods_is_noticed() -> None:
     kube, subject = gateway()
     kube.remove("pods", "istio-ingressgateway")
-    assert "expected at least one, got none living" in seen(subject.expect_router)
+    assert "expected at least one, got none" in seen(subject.expect_router)
 
 
 def test_a_port_without_node_port_is_noticed() -> None:
