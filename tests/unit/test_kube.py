@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import urllib3
 import yaml
+from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
 
 from fixtures.k8s import Asked, Kube, Refused, Unreachable
 from fixtures.providers.base import Access
@@ -150,6 +154,20 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     kube = Kube.connect(access(tmp_path, port))
     with pytest.raises(Unreachable, match=rf"http://127.0.0.1:{port} does not answer"):
         kube.raw("/version")
+
+
+def test_an_error_of_tls_keeps_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        try:
+            raise urllib3.exceptions.SSLError(ssl.SSLError(1, "wrong version number"))
+        except urllib3.exceptions.SSLError as e:  # as the official client does
+            raise ApiException(status=0, reason=f"SSLError\n{e}") from None
+
+    monkeypatch.setattr(ApiClient, "call_api", broken)
+    kube = Kube.connect(access(tmp_path, 1))
+    with pytest.raises(Unreachable, match="does not answer: .*wrong version number") as caught:
+        kube.raw("/version")
+    assert "(0)" not in str(caught.value)
 
 
 def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
