@@ -171,13 +171,13 @@ async def test_a_field_that_two_apply_stays_until_both_leave_it() -> None:
 
 
 @in_a_loop
-async def test_a_plain_write_is_recorded_and_conflicts_later() -> None:
+async def test_a_plain_write_is_nobodys_and_its_managed_fields_are_not_taken() -> None:
     api = await an_api()
-    await apply(api, "one", {"a": "1"})
-    await api.patch("configmaps", "m", "here", {"data": {"a": "9"}}, manager="hand")
-    with pytest.raises(StatusError) as conflict:
-        await apply(api, "one", {"a": "1"})
-    assert 'conflict with "hand" using v1: .data.a' in str(conflict.value)
+    made = await apply(api, "one", {"a": "1"})
+    patch = {"metadata": {"managedFields": []}, "data": {"a": "9"}}
+    done = await api.patch("configmaps", "m", "here", patch, manager="hand")
+    assert managers(done) == managers(made)
+    assert (await apply(api, "one", {"a": "1"}))["data"] == {"a": "1"}
 
 
 @in_a_loop
