@@ -216,23 +216,14 @@ def test_weights_share_the_requests() -> None:
     ]
 
 
-def test_faults_timeouts_retries_rewrites() -> None:
-    fault = {
-        "abort": {"httpStatus": 555, "percentage": {"value": 50}},
-        "delay": {"fixedDelay": "2s"},
-    }
+def test_timeouts_retries_rewrites() -> None:
     rule = to(
         "ratings",
-        fault=fault,
         timeout="500ms",
         retries={"attempts": 3, "perTryTimeout": "1m", "retryOn": "5xx,503"},
         rewrite={"uri": "/other", "authority": "else"},
     )
-    route = only_route(rule)
-    told = route["typed_per_filter_config"]["envoy.filters.http.fault"]
-    assert told["abort"]["percentage"] == {"numerator": 500_000, "denominator": "MILLION"}
-    assert (told["abort"]["http_status"], told["delay"]["fixed_delay"]) == (555, "2s")
-    forward = route["route"]
+    forward = only_route(rule)["route"]
     assert (forward["timeout"], forward["prefix_rewrite"]) == ("0.5s", "/other")
     assert forward["host_rewrite_literal"] == "else"
     retry = forward["retry_policy"]
@@ -240,9 +231,15 @@ def test_faults_timeouts_retries_rewrites() -> None:
     assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "60s")
 
 
-def test_redirects() -> None:
-    redirect = only_route({"redirect": {"uri": "/new", "redirectCode": 302}})["redirect"]
-    assert redirect == {"path_redirect": "/new", "response_code": "FOUND"}
+@pytest.mark.parametrize(
+    "rule",
+    [{"redirect": {"uri": "/new"}}, to("ratings", fault={"abort": {"httpStatus": 555}})],
+    ids=["redirect", "fault"],
+)
+def test_a_rule_with_what_is_not_served_answers_so(rule: Body) -> None:
+    answer = only_route(rule)["direct_response"]
+    assert answer["status"] == 501
+    assert "does not serve" in answer["body"]["inline_string"]
 
 
 def test_a_match_for_another_gateway_makes_no_route() -> None:

@@ -13,11 +13,10 @@ import pytest
 
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
-from fixtures.providers.embedded.dataplane.gatewayapi.binding import World, bindings
-from fixtures.providers.embedded.dataplane.gatewayapi.translation import told_in_istios_words
+from fixtures.providers.embedded.dataplane.gatewayapi import World, as_istio_kinds, bindings
 from fixtures.providers.embedded.istio.gatewayapi import status
+from fixtures.providers.embedded.istio.gatewayapi.controller import generated
 from fixtures.providers.embedded.istio.gatewayapi.definitions import definitions
-from fixtures.providers.embedded.istio.gatewayapi.generated import generated
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.existing.api import Api
 from fixtures.providers.existing.finding import find_out
@@ -127,14 +126,14 @@ def test_a_gateway_of_another_controller_is_left_to_it() -> None:
     theirs = {"metadata": {"name": "istio"}, "spec": {"controllerName": "example.com/other"}}
     mine = World([theirs], [gateway()], [route()], [service("door-istio")], {"shop": {}})
     assert list(bindings(mine, route())) == []
-    assert told_in_istios_words(mine)[0] == []
+    assert as_istio_kinds(mine)[0] == []
 
 
 # What the proxies are told
 
 
 def routes_of(found: World, namespace: str = "shop") -> list[Body]:
-    gateways, services = told_in_istios_words(found)
+    gateways, services = as_istio_kinds(found)
     mesh = Mesh(gateways=gateways, virtual_services=services, services=found.services)
     config = for_gateway(mesh, Proxy(namespace, {LABEL: "door"}, "127.9.9.9")).config
     hosts = [host for told in config.routes for host in told["virtual_hosts"]]
@@ -187,7 +186,7 @@ def test_a_port_that_this_user_may_not_bind_is_moved_for_everybody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(addresses, "lowest_port", lambda: 1024)
-    gateways, services = told_in_istios_words(world(route()))
+    gateways, services = as_istio_kinds(world(route()))
     mesh = Mesh(gateways=gateways, virtual_services=services)
     (found,) = for_gateway(mesh, Proxy("shop", {LABEL: "door"}, "127.9.9.9")).config.listeners
     assert found["name"] == "0.0.0.0_80"
@@ -246,8 +245,8 @@ def test_the_time_of_a_condition_is_that_of_its_change() -> None:
     [
         (rule(name="nowhere"), "BackendNotFound"),
         (rule(kind="Secret"), "InvalidKind"),
-        (rule(namespace="other"), "RefNotPermitted"),
-        (rule(port=None), "InvalidDestination"),
+        (rule(namespace="other"), "InvalidKind"),
+        (rule(port=None), "InvalidKind"),
         ({**rule(), "filters": [{"type": "RequestMirror"}]}, "InvalidFilter"),
     ],
 )

@@ -160,9 +160,7 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         "spec": {
             "hosts": ["*"],
             "gateways": ["bookinfo-gateway"],
-            "http": [
-                {"fault": {"delay": {"fixedDelay": 3}}, "route": [{"destination": {"host": "a"}}]}
-            ],
+            "http": [{"retries": {"perTryTimeout": 3}, "route": [{"destination": {"host": "a"}}]}],
         },
     }
 

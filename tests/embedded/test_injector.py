@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.providers.embedded.apiserver.defaults import canonical
 from fixtures.providers.embedded.istio import faults
-from fixtures.providers.embedded.istio.case import Settings, canonical
+from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import (
     inject,
     is_wanted,
@@ -232,21 +233,6 @@ def test_probes_go_through_the_agent() -> None:
     assert json.loads(_env(injected)["ISTIO_KUBE_APP_PROBERS"]) == {
         "/app-health/web/livez": {"tcpSocket": {"port": 8080}, "timeoutSeconds": 2}
     }
-
-
-@pytest.mark.parametrize(("version", "asks"), [("1.24.6", False), ("1.25.0", True)])
-def test_the_agent_runs_the_applications_handlers_since_1_25(
-    version: str,
-    asks: bool,  # noqa: FBT001 - a row's input
-) -> None:
-    pod = _pod()
-    handlers = {"preStop": {"httpGet": {"port": 91}}, "postStart": {"exec": {"command": ["true"]}}}
-    pod["spec"]["containers"][0]["lifecycle"] = handlers
-    injected = _injected(pod, version)
-    left = {"httpGet": {"path": "/app-lifecycle/web/prestopz", "port": 15020}}
-    assert _named(injected, "web")["lifecycle"] == handlers | ({"preStop": left} if asks else {})
-    probers = json.loads(_env(injected).get("ISTIO_KUBE_APP_PROBERS", "{}"))
-    assert probers == ({"/app-lifecycle/web/prestopz": handlers["preStop"]} if asks else {})
 
 
 def test_the_applications_metrics_are_merged() -> None:

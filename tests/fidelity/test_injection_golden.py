@@ -12,7 +12,7 @@ import jsonpatch
 import pytest
 import yaml
 
-from fixtures.providers.embedded.istio.case import Settings
+from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import inject, is_wanted, review
 from fixtures.providers.embedded.istio.installation import Installation, installation
 from fixtures.providers.embedded.istio.templates import facts, read
