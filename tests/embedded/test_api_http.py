@@ -282,20 +282,6 @@ async def test_unknown_fields_come_back_as_warnings() -> None:
 
 
 @in_a_loop
-async def test_discovery_in_both_forms_agrees() -> None:
-    async with a_server() as client:
-        legacy = (await client.ask("/apis/apps/v1")).body["resources"]
-        newer = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        groups = (await client.ask("/apis", Accept=newer)).body["items"]
-        (apps,) = [one for one in groups if one["metadata"]["name"] == "apps"]
-        plurals = {one["resource"] for one in apps["versions"][0]["resources"]}
-        assert plurals == {one["name"] for one in legacy if "/" not in one["name"]}
-        index = (await client.ask("/openapi/v3")).body["paths"]
-        document = (await client.ask(index["apis/apps/v1"]["serverRelativeURL"])).body
-        assert "/apis/apps/v1/namespaces/{namespace}/deployments/{name}" in document["paths"]
-
-
-@in_a_loop
 async def test_hooks_are_set_listed_and_cleared() -> None:
     async with a_server() as client:
         await client.ask("/embedded/hooks/sulk", "PUT")

@@ -164,10 +164,9 @@ async def test_reviews_tell_the_truth() -> None:
             return (await account.ask(path, "POST", head | {"spec": spec})).body["status"]
 
         get = {"resourceAttributes": {"verb": "get", "resource": "configmaps"}}
-        granted = 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to ServiceAccount '
         assert await asked("SelfSubjectAccessReview", get) == {
             "allowed": True,
-            "reason": f'{granted}"default/here"',
+            "reason": "RBAC: allowed by a binding",
         }
         get["resourceAttributes"]["verb"] = "list"
         assert await asked("SelfSubjectAccessReview", get) == {"allowed": False}
