@@ -236,25 +236,6 @@ def node(*taints: Body, **labels: str) -> Body:
     return {"metadata": {"name": "n", "labels": labels}, "spec": {"taints": list(taints)}}
 
 
-REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-
-
-@pytest.mark.parametrize(
-    ("term", "chosen"),
-    [
-        ({"matchExpressions": [{"key": "arch", "operator": "In", "values": ["arm64"]}]}, True),
-        ({"matchExpressions": [{"key": "arch", "operator": "NotIn", "values": ["arm64"]}]}, False),
-        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}, True),
-        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["m"]}]}, False),
-        ({}, False),
-    ],
-    ids=["label", "other-label", "name", "other-name", "nothing-asked"],
-)
-def test_a_required_affinity_chooses_nodes(term: Body, *, chosen: bool) -> None:
-    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [term]}}}
-    assert scheduling.selects({"affinity": affinity}, node(arch="arm64")) is chosen
-
-
 @pytest.mark.parametrize(
     ("toleration", "tolerated"),
     [

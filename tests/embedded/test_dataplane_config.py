@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
-from fixtures.providers.embedded.dataplane.routes import routes, seconds
+from fixtures.providers.embedded.dataplane.pieces import routes, seconds
 
 Body = dict[str, Any]
 

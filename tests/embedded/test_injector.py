@@ -12,14 +12,13 @@ from fixtures.providers.embedded.apiserver.defaults import canonical
 from fixtures.providers.embedded.istio import faults
 from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import (
+    Refused,
     inject,
     is_wanted,
     kubelets_run_native,
     review,
 )
-from fixtures.providers.embedded.istio.installation import installation
-from fixtures.providers.embedded.istio.refusals import Refused
-from fixtures.providers.embedded.istio.templates import read
+from fixtures.providers.embedded.istio.installation import installation, read
 
 Body = dict[str, Any]
 

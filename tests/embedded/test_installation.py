@@ -10,9 +10,10 @@ from fixtures.providers.embedded.istio.install import objects
 from fixtures.providers.embedded.istio.installation import (
     CannotPose,
     Installation,
+    chosen,
+    facts,
     installation,
 )
-from fixtures.providers.embedded.istio.templates import chosen, facts
 
 Body = dict[str, Any]
 

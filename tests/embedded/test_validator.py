@@ -76,16 +76,6 @@ def _weighted(*weights: int) -> Body:
         ),
         (
             "Gateway",
-            {"servers": [_SERVER | {"port": _PORT | {"number": 0}}]},
-            "port number 0 must be in the range 1..65535",
-        ),
-        (
-            "Gateway",
-            {"servers": [_SERVER, _SERVER]},
-            "port names in servers must be unique: duplicate name http",
-        ),
-        (
-            "Gateway",
             {"servers": [_SERVER | {"port": _PORT | {"protocol": "HTTPS"}}]},
             "server must have TLS settings for HTTPS/TLS protocols",
         ),

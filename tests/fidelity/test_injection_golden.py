@@ -14,8 +14,7 @@ import yaml
 
 from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import inject, is_wanted, review
-from fixtures.providers.embedded.istio.installation import Installation, installation
-from fixtures.providers.embedded.istio.templates import facts, read
+from fixtures.providers.embedded.istio.installation import Installation, facts, installation, read
 
 Body = dict[str, Any]
 
