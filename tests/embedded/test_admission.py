@@ -18,11 +18,11 @@ from aiohttp import web
 from fixtures.providers.embedded.apiserver.admission import HOOKS, OFF, Webhooks
 from fixtures.providers.embedded.apiserver.api import Api, StatusError
 from fixtures.providers.embedded.hooks import Hooks
-from fixtures.providers.embedded.istio import ca
+from fixtures.providers.embedded.istio import pilot
 
 Body = dict[str, Any]
 
-_CA, _STRANGER = ca.make(), ca.make()
+_CA, _STRANGER = pilot.make_ca(), pilot.make_ca()
 _GROUP = "admissionregistration.k8s.io"
 _POST = 'Post "https://istiod.istio-system.svc:443/ask?timeout=10s"'
 
@@ -50,7 +50,7 @@ class Asked:
     async def serve(self, folder: Path) -> web.AppRunner:
         """Listen, behind the Service that webhooks name."""
         pem = folder / "pem"
-        pem.write_bytes(ca.issue(_CA))
+        pem.write_bytes(pilot.issue_certificate(_CA))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
         app = web.Application()

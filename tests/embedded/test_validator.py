@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.providers.embedded.istio.validator import problems, review
+from fixtures.providers.embedded.istio.injector import problems, validate
 
 Body = dict[str, Any]
 
@@ -88,7 +88,9 @@ def test_what_istio_refuses_is_refused_in_its_words(kind: str, spec: Body, told:
 def _review(spec: Body) -> Body:
     body = {"kind": "VirtualService", "metadata": {"name": "rec"}, "spec": spec}
     request = {"uid": "u", "operation": "CREATE", "object": body}
-    response: Body = review({"apiVersion": "admission.k8s.io/v1", "request": request})["response"]
+    response: Body = validate({"apiVersion": "admission.k8s.io/v1", "request": request})[
+        "response"
+    ]
     return response
 
 
