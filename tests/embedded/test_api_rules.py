@@ -149,13 +149,6 @@ INVALID: dict[str, tuple[str, Body, str]] = {
 }
 
 
-@in_a_loop
-async def test_data_that_is_not_base64() -> None:
-    secret = {"metadata": {"name": "s"}, "data": {"k": "not base64!"}}
-    text = await words_of(await an_api(), "secrets", secret, field_validation="Warn")
-    assert text.endswith("cannot be handled as a Secret: illegal base64 data at input byte 3")
-
-
 @pytest.mark.parametrize(("kind", "body", "words"), INVALID.values(), ids=INVALID.keys())
 def test_what_is_invalid(kind: str, body: Body, words: str) -> None:
     @in_a_loop

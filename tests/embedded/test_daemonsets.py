@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.apiserver.printers import table
-from fixtures.providers.embedded.controllers import scheduling
+from fixtures.providers.embedded.controllers import kubelet
 from tests.embedded.small import NAMESPACE, Body, Small, in_a_loop, small
 
 KIND = "daemonsets.apps"
@@ -250,5 +250,5 @@ def node(*taints: Body, **labels: str) -> Body:
 )
 def test_a_toleration_is_for_key_value_and_effect(toleration: Body, *, tolerated: bool) -> None:
     taint = {"key": "a", "value": "b", "effect": "NoSchedule"}
-    left = list(scheduling.untolerated({"tolerations": [toleration]}, node(taint)))
+    left = list(kubelet.untolerated({"tolerations": [toleration]}, node(taint)))
     assert left == ([] if tolerated else [taint])
