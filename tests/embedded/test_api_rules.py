@@ -39,7 +39,7 @@ def test_an_empty_selector_is_met_by_all() -> None:
     assert labels_test("") is None
 
 
-@pytest.mark.parametrize("selector", ["a=b=c,,", "a=b,,", "=a", "a b", "a in b", "!a=b", "tier>2"])
+@pytest.mark.parametrize("selector", ["a=b=c,,", "a=b,,", "=a", "a b", "a in b", "!a=b"])
 def test_selectors_that_cannot_be_read(selector: str) -> None:
     with pytest.raises(StatusError, match="unable to parse requirement: found '") as refused:
         labels_test(selector)

@@ -103,17 +103,6 @@ def test_a_pod_may_choose_its_kind_of_sidecar_where_the_release_lets_it(
     assert "istio-proxy" in [one["name"] for one in made["spec"][place]]
 
 
-@pytest.mark.parametrize(
-    ("version", "told"),
-    [("1.13.1", "invalid CIDR address: here"), ("1.20.8", "netip.ParsePrefix(\"here\"): no '/'")],
-)
-def test_a_bad_range_is_refused_in_the_words_of_the_release(version: str, told: str) -> None:
-    pod = _pod(annotations={f"{_TRAFFIC}/includeOutboundIPRanges": "here"})
-    with pytest.raises(Refused) as refused:
-        _injected(pod, version)
-    assert told in str(refused.value)
-
-
 def test_an_image_of_the_pods_own_is_that_of_both_containers() -> None:
     pod = _injected(_pod(annotations={"sidecar.istio.io/proxyImage": "here/proxy:1"}))
     assert [_named(pod, name)["image"] for name in ("istio-init", "istio-proxy")] == [
@@ -284,11 +273,8 @@ def test_other_metrics_ports_are_taken(annotations: Body) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("sidecar.istio.io/interceptionMode", "MAGIC", "use REDIRECT,TPROXY,NONE: MAGIC"),
         (f"{_TRAFFIC}/includeInboundPorts", "80,x", "failed parsing port 'x'"),
         (f"{_TRAFFIC}/excludeInboundPorts", "70000", "value out of range"),
-        (f"{_TRAFFIC}/includeOutboundIPRanges", "10.0.0.0", "no '/'"),
-        ("proxy.istio.io/config", "a: b: c", "failed to convert to apply proxy config"),
     ],
 )
 def test_an_annotation_that_cannot_be_used_is_refused(name: str, value: str, told: str) -> None:
