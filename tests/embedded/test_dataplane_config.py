@@ -180,16 +180,16 @@ def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> N
             id="headers",
         ),
         pytest.param(
-            {"withoutHeaders": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
+            {"headers": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
             {
                 "prefix": "/",
                 "case_sensitive": True,
-                "headers": [{"name": "x", "present_match": True, "invert_match": True}],
+                "headers": [{"name": "x", "present_match": True}],
                 "query_parameters": [
                     {"name": "q", "string_match": {"safe_regex": {"regex": "1+"}}}
                 ],
             },
-            id="absent-header-and-query",
+            id="present-header-and-query",
         ),
     ],
 )
