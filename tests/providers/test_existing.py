@@ -68,7 +68,7 @@ def kube(there: Standin) -> Iterator[Kube]:
 def taken(there: Standin, **more: Any) -> Existing:
     environment = {"KUBECONFIG": str(there.kubeconfig)}
     given: dict[str, Any] = {"context": there.ready["context"], "environment": environment}
-    return Existing(**{**given, "supported": SUPPORTED, "tell": pytest.fail, **more})
+    return Existing(**{**given, "supported": SUPPORTED, "warn": pytest.fail, **more})
 
 
 def objects(kube: Kube) -> dict[str, str]:
@@ -149,7 +149,7 @@ def test_a_version_that_is_not_there_is_told_and_expected_all_the_same(there: St
         assert access.istio_version == "1.30.0"
         contradictions = [note for note in access.notes if "CONTRADICTION" in note]
         assert contradictions == [
-            "CONTRADICTION: --istio-version 1.30 was asked for, the cluster has 1.29.6."
+            "CONTRADICTION: --istio-version is 1.30, the cluster has 1.29.6."
         ]
 
 
@@ -194,7 +194,7 @@ def test_a_lock_that_was_taken_over_is_not_released_and_its_loss_is_reported(
     there: Standin, kube: Kube
 ) -> None:
     notes: list[str] = []
-    with taken(there, tell=notes.append).provide():
+    with taken(there, warn=notes.append).provide():
         theirs = kube.get("leases.coordination.k8s.io", "seatrial", "default")
         theirs["spec"]["holderIdentity"] = "another run"
         kube.replace("leases.coordination.k8s.io", theirs)

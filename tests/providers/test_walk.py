@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_companys_certificates_and_proxies_do_not_matter(tmp_path: Path) -> None:
-    pytest.importorskip("envoy")
     elsewhere = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), str(tmp_path / "none.pem"))
     elsewhere |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy"), "http://127.0.0.1:9")
     elsewhere |= {"KUBECONFIG": str(tmp_path / "none"), "NO_PROXY": "", "no_proxy": ""}
