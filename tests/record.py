@@ -214,7 +214,9 @@ def written_down(recorder: Recorder) -> Iterator[None]:
         return kept(question, lambda: logs(kube, pod, namespace, container, **how))
 
     def get_(forward: Forward, path: str, *how: Any, **more: Any) -> Any:
-        place = forward._pod, forward._namespace, forward._port
+        port, pod = re.fullmatch(r"port (\d+) of pod (\S+)", forward.where).groups()  # type: ignore[union-attr]  # its own words
+        namespace, name = pod.split("/")
+        place = name, namespace, int(port)
         return kept(answers.pod_port(*place, path), lambda: get(forward, path, *how, **more))
 
     def served_(door: Any, *, name: str, authorities: str, timely: bool = True) -> Any:

@@ -98,7 +98,7 @@ def state_at(name: str, moment: str) -> str:
     if moment in told:
         return str(told[moment]["state"])
     of_stage = [one["state"] for claim, one in told.items() if claim.startswith(f"{moment}/")]
-    return max(filter(None, of_stage), key=int)
+    return str(max(filter(None, of_stage), key=int))
 
 
 def world(recording: Recording, claim: str) -> World:
