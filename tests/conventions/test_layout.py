@@ -92,3 +92,10 @@ def test_a_page_that_is_made_is_what_it_was_made_of(page: str) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("environment", ["smoke", "faults", "istio1.30-kube1.35"])
+def test_tox_shows_each_line_when_it_is_written(environment: str) -> None:
+    command = [sys.executable, "-m", "tox", "config", "-e", environment, "-k", "set_env"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "PYTHONUNBUFFERED=1" in done.stdout

@@ -52,7 +52,7 @@ def cluster_of(pair: Pair) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """RunState once for each role on the newest and the oldest pair; a role grants what both need."""
+    """Run once for each role on the newest and the oldest pair; a role grants what both need."""
     needed: dict[str, set[Permission]] = {name: set() for name in PROFILES}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
