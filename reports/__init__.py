@@ -1,1 +1,1 @@
-"""What is known after a state, and the files and lines that say it."""
+"""What is known after a run, and the files and lines that report it."""

@@ -22,7 +22,7 @@ BAD_INPUT = 4
 
 
 def main(arguments: list[str]) -> int:
-    """Do what is asked; each mistake is one line."""
+    """Run one command; each mistake is one line."""
     given = _parser().parse_args(arguments)
     try:
         return int(given.run(given))
@@ -92,8 +92,8 @@ def _verify(given: argparse.Namespace) -> int:
     if wrong:
         _say(*(f"{given.file}: {line}" for line in wrong))
         return 1
-    told = f"{given.file}: whole and unchanged, {len(files) - 1} files"
-    _say(told, f"sha256 {digest(given.file)}", _run_of(files, given.file))
+    line = f"{given.file}: whole and unchanged, {len(files) - 1} files"
+    _say(line, f"sha256 {digest(given.file)}", _run_of(files, given.file))
     return 0
 
 

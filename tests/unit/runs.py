@@ -1,4 +1,4 @@
-"""One small run whose every part is known, for the tests of what is made of it."""
+"""Small runs whose every part is known, for the tests of what is made of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fixtures.claims import Observation
 from fixtures.claims.waiting import Wait
 from fixtures.run.stages import BY_NAME
-from fixtures.run.state import BrokenStage, Claim, Result
+from fixtures.run.state import BrokenStage, Claim, Mismatch, Result
 from fixtures.run.timeline import Step
 from reports.model import Run, StageRun, Subject
 
@@ -46,7 +46,13 @@ def run() -> Run:
     route = claim("gateway", "each-route[login]", "Each route reaches productpage. [login]")
     broken = BrokenStage(BY_NAME["sample"], CAUSE)
     failed = Result(
-        pods, "failed", 1.5, 6, CAUSE, next_steps=("kubectl get pods",), evidence="phase: Pending"
+        pods,
+        "failed",
+        1.5,
+        6,
+        CAUSE,
+        next_steps=("kubectl --context small get pods",),
+        evidence="phase: Pending",
     )
     return Run(
         subject=Subject(
@@ -101,6 +107,8 @@ def run() -> Run:
         ),
         diagnostics=("03-sample/bookinfons-events.txt",),
         missing=("gateway/renamed",),
+        left_out=("gateway/extended-only",),
+        reach="The embedded cluster ended with the run",
         command="tox -e smoke -- --provider embedded --profile smoke --istio-version 1.31.0",
         suite="0.1.0 (0123456789ab)",
     )
@@ -115,3 +123,64 @@ def good(evidence: str) -> Run:
     passed = replace(whole.stages[0], results=whole.stages[0].results[:1])
     subject = replace(whole.subject, evidence=evidence)
     return replace(whole, subject=subject, stages=(passed,), exit_code=0, missing=())
+
+
+def unprepared() -> Run:
+    """A run in which nothing failed but the preparation of a stage, which blocks two stages."""
+    whole = run()
+    mismatch = Mismatch("pod details-v1-5c <app>", "Ready", "ImagePullBackOff", waited=120.0)
+    broken = BrokenStage(
+        BY_NAME["sample"],
+        CAUSE,
+        by_preparation=True,
+        next_steps=("kubectl --context small describe pod details-v1-5c",),
+        evidence="phase: Pending",
+        mismatch=mismatch,
+    )
+    why = f"blocked by {broken}"
+    cluster, sample, gateway = whole.stages
+    blocked = tuple(
+        Result(result.claim, "blocked", message=why, blocked_by="sample")
+        for result in (*sample.results, *gateway.results)
+    )
+    stages = (
+        replace(cluster, results=cluster.results[:1]),
+        replace(sample, results=blocked[:1], broken=broken, prepared=None),
+        replace(gateway, results=blocked[1:]),
+    )
+    return replace(whole, stages=stages, exit_code=12, missing=())
+
+
+def of_one_cause() -> Run:
+    """A run in which three claims fail of one pod, and injection of the webhooks' registration."""
+    whole = run()
+
+    def failed(name: str, subject: str, got: str, *, cause: str = "") -> Result:
+        stage, _, rest = name.partition("/")
+        parts = Mismatch(subject, "so", got, cause=cause)
+        return Result(
+            claim(stage, rest, f"{rest} is so."),
+            "failed",
+            1.0,
+            1,
+            f"{subject}: expected so, got {got}",
+            mismatch=parts,
+        )
+
+    stuck = "pod istio-system/kiali-1 does not start"
+    results = {
+        "injection": (
+            failed("injection/one-sidecar", "sidecar of pod a", "none"),
+            failed("injection/its-image", "sidecar of pod a", "none"),
+        ),
+        "webhooks": (
+            failed("webhooks/registered", "mutating webhooks", "none in any configuration"),
+        ),
+        "addons": (
+            failed("addons/rolled-out[kiali]", "pod kiali-1", "ErrImagePull", cause=stuck),
+            failed("addons/services[kiali]", "pod kiali-1", "ImagePullBackOff", cause=stuck),
+            failed("addons/healthy[kiali]", "pod kiali-1", "ErrImagePull", cause=stuck),
+        ),
+    }
+    stages = tuple(StageRun(BY_NAME[name], made, 0.5, None) for name, made in results.items())
+    return replace(whole, stages=stages, missing=())
