@@ -1,4 +1,4 @@
-"""Two runs side by side, as text, Markdown or HTML; what differs is decided in `reports.differences`."""
+"""Two runs side by side, as text, Markdown or HTML; `reports.differences` decides what differs."""
 
 from __future__ import annotations
 

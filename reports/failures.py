@@ -88,6 +88,13 @@ class Failure:
         ids = (result.claim.id for result in self.claims[1:])
         return (*ids, *(unprepared(broken.stage) for broken in shown))
 
+    @property
+    def blocks(self) -> str:
+        """What it blocks, in words; empty where it blocks nothing."""
+        many = len(self.blocked) > 1
+        what = "claims, which were not tested" if many else "claim, which was not tested"
+        return f"blocks {len(self.blocked)} {what}" if self.blocked else ""
+
 
 def unprepared(stage: Stage) -> str:
     """That a stage could not be prepared, as every report words it."""

@@ -1,6 +1,6 @@
 """report.html: one self-contained page that a person decides by; verdicts need no script.
 
-Static, and made of a template; pytest-html's own table is a page of its own (`reports.table`), which
+Static, and made of a template; pytest-html's table is a page of its own (`reports.table`), which
 this one links to where it was written.
 """
 
@@ -31,9 +31,9 @@ _JINJA = jinja2.Environment(
 )
 _DIGEST = re.compile(r"(?P<image>[^@,\s]+)@(?P<digest>[^,\s]+)")
 MEANINGS = {
-    "blocked": "not checked, because something that it needs is broken",
-    "not-claimed": "not checked, because this cluster does not offer what it is about",
-    "error": "it could not be checked, or the check proved nothing",
+    "blocked": "not tested, because something that it needs is broken",
+    "not-claimed": "not tested, because this cluster does not offer what it is about",
+    "error": "it could not be tested, or the test proved nothing",
     "not-tested": "the run ended before it",
 }
 

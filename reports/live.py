@@ -1,7 +1,7 @@
 """What a run is at right now: a line in place on a terminal, a plain line now and then elsewhere.
 
-Waits (`fixtures.claims.waiting`) and steps (`fixtures.run.timeline`) report from any thread; nothing here waits
-for them. The lines that stay are the business of `reports.terminal`.
+Waits (`fixtures.claims.waiting`) and steps (`fixtures.run.timeline`) report from any thread;
+nothing here waits for them. The lines that stay are the business of `reports.terminal`.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        """Write the report when everything is taken down, and end with the contract's exit code."""
+        """Write the report when everything is taken down, and set the contract's exit code."""
         try:
             yield
         except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001  # the report must be written

@@ -143,7 +143,8 @@ class Stored:
     def __str__(self) -> str:
         subject = self.subject
         where = f"Istio {subject['istio'] or '?'} on Kubernetes {subject['kubernetes'] or '?'}"
-        how = f"{subject['provider'] or '?'} ({subject['evidence']}), profile {subject['profile'] or '?'}"
+        provider, profile = subject["provider"] or "?", subject["profile"] or "?"
+        how = f"{provider} ({subject['evidence']}), profile {profile}"
         return f"{where}, {how}, {self.started}: {self.headline}"
 
 

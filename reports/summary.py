@@ -70,7 +70,7 @@ def _failures(run: Run) -> list[str]:
             others = escape(", ".join(failure.others))
             lines.append(f"  - {len(failure.others)} more of this cause: {others}")
         if failure.blocked:
-            lines.append(f"  - blocks {len(failure.blocked)} claims, which were not tested.")
+            lines.append(f"  - {failure.blocks}")
     lines += _more(len(run.failures))
     if run.reach and any(failure.next_steps for failure in run.failures):
         lines += ["", escape(f"{run.reach}.")]

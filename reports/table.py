@@ -1,8 +1,8 @@
 """table.html: pytest-html's own table, a page of its own with our ids and verdicts in its rows.
 
-To filter and to sort, with scripts. It counts by pytest's outcomes, which know no "blocked": what
-is true is report.html, which this page says and links to. Only pytest-html's documented hooks are
-used.
+To filter and to sort, with scripts. It counts and filters by pytest's outcomes, which know no
+"blocked", so our verdict is a column of its own, and the page leads to report.html. Only
+pytest-html's documented hooks are used.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from reports.terminal import result_of
 NAME = "table.html"
 DRAWN = ".table.html.part"
 NOTE = (
-    "<p>The tests of a Seatrial run as pytest-html lists them, to filter and to sort. Its counts "
-    "are pytest's: a blocked claim counts as an error, one that is not claimed as skipped, and one "
-    "that was never reached is missing. The verdict is in "
+    "<p>The tests of a Seatrial run as pytest-html lists them, to filter and to sort. The column "
+    "Result, its counts and its filters are pytest's, which know no blocked claim; the column "
+    "Verdict is Seatrial's. A claim that was never reached is missing here: what counts is "
     '<a href="report.html">report.html</a>.</p>'
 )
 
@@ -64,10 +64,19 @@ class Table:
         metadata.clear()
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Have a column for our verdict beside pytest's result, and none for links."""
+        cells.insert(1, '<th class="sortable" data-column-type="verdict">Verdict</th>')
+        cells.pop()
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(
         self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]
     ) -> None:
         """Our verdict and id in pytest's row."""
-        if result := result_of(report):
-            cells[0] = f'<td class="col-result">{word_of(result)}</td>'
+        result = result_of(report)
+        if result:
             cells[1] = f'<td class="col-testId">{escape(result.claim.id)}</td>'
+        verdict = word_of(result) if result else ""
+        cells.insert(1, f'<td class="col-verdict">{verdict}</td>')
+        cells.pop()

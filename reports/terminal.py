@@ -206,7 +206,7 @@ def _failure(number: int, failure: Failure) -> Iterator[str]:
     if failure.others:
         yield f"   {len(failure.others)} more of this cause: {short(', '.join(failure.others))}"
     if failure.blocked:
-        yield f"   blocks {len(failure.blocked)} claims, which were not tested"
+        yield f"   {failure.blocks}"
 
 
 def left_out(ids: Sequence[str], profile: str) -> Iterator[str]:
