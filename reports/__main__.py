@@ -23,7 +23,7 @@ BAD_INPUT = 4
 
 def main(arguments: list[str]) -> int:
     """Run one command; each mistake is one line."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         return int(given.run(given))
     except Unreadable as e:
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
         return BAD_INPUT
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m reports", description="Work with reports.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("compare", help="what changed between two runs; 1 on a regression")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fixtures.claims import Observation
+import pytest
+
+from fixtures.claims import ClaimFailed, Observation
+from fixtures.claims.deadlines import POD_READY
 from fixtures.claims.waiting import Wait
 from fixtures.run.stages import BY_NAME
 from fixtures.run.state import BrokenStage, Claim, Mismatch, Result
 from fixtures.run.timeline import Step
+from fixtures.run.verdicts import unmet
 from reports.model import Run, StageRun, Subject
 
 CAUSE = "pod details-v1-5c <app>: expected Ready, got ImagePullBackOff"
@@ -22,6 +26,9 @@ SEEN = (
         "webhook", "rev.namespace.sidecar-injector.istio.io of istio-sidecar-injector", INJECTOR
     ),
 )
+
+
+REPORT = pytest.TestReport("a test", ("", 0, ""), {}, "failed", None, "call")
 
 
 def claim(stage: str, name: str, text: str) -> Claim:
@@ -184,3 +191,67 @@ def of_one_cause() -> Run:
     }
     stages = tuple(StageRun(BY_NAME[name], made, 0.5, None) for name, made in results.items())
     return replace(whole, stages=stages, missing=())
+
+
+def documented() -> Run:
+    """The failures that docs/reading-a-failure.md shows."""
+    cluster = "Istio 1.31.0, Kubernetes v1.35.0"
+    webhooks = ClaimFailed(
+        "mutating webhooks of Istio",
+        expected="entries named *.sidecar-injector.istio.io",
+        got="none in any configuration",
+        context=cluster,
+    )
+    sidecar = ClaimFailed(
+        "sidecar of pod bookinfons/details-v1-d857467b6-2pl55",
+        expected="one container istio-proxy",
+        got="none among details",
+    )
+    sidecar.waited, sidecar.deadline = 120.2, POD_READY
+    get = "kubectl --context staging get mutatingwebhookconfigurations"
+    describe = "kubectl --context staging -n bookinfons describe pod details-v1-d857467b6-2pl55"
+    registered = failed(
+        claim(
+            "webhooks",
+            "both-injector-configurations-are-registered",
+            "Both injector configurations are registered.",
+        ),
+        webhooks,
+        get,
+    )
+    called = failed(
+        claim("webhooks", "the-injector-is-called-for-new-pods", "It is called for new pods."),
+        webhooks,
+        get,
+    )
+    injected = failed(
+        claim("injection", "every-pod-carries-one-sidecar", "Every pod carries one sidecar."),
+        sidecar,
+        describe,
+    )
+    route = claim("gateway", "each-route[login]", "Each route reaches productpage. [login]")
+    broken = BrokenStage(BY_NAME["injection"], injected.message)
+    blocked = Result(
+        route, "blocked", message=f"blocked by {broken}", blocked_by=broken.stage.name
+    )
+    whole = run()
+    return replace(
+        whole,
+        subject=replace(whole.subject, provider="existing", evidence="conformance"),
+        stages=(
+            StageRun(BY_NAME["injection"], (injected,), 9.0, broken),
+            StageRun(BY_NAME["webhooks"], (registered, called), 0.5, None),
+            StageRun(BY_NAME["gateway"], (blocked,), None, None),
+        ),
+        missing=(),
+        reach="",
+    )
+
+
+def failed(of: Claim, error: ClaimFailed, command: str) -> Result:
+    """The result of a claim that fails so, as `fixtures.run.verdicts` makes it."""
+    error.next_steps = (command,)
+    hint = {"webhooks": "Was Istio installed by istioctl without a revision? Helm makes no tag."}
+    other = "Look at the namespace's labels, then at the injector's webhooks and istiod's log."
+    of = replace(of, hint=hint.get(of.stage.name, other))
+    return replace(unmet(of, REPORT, error), inspected=1)
