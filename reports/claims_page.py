@@ -1,7 +1,7 @@
 """`python -m reports.claims_page` writes docs/claims.md and suites/ledger.txt, from the suites.
 
-The page is for readers, the ledger is what each run is held against. With `--check` nothing is
-written, and it ends with 1 if one of them is not what the suites say.
+The page is for readers, each run is held against the ledger. With `--check` nothing is
+written, and it ends with 1 if one of them is not what the suites hold.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ PAGE = ROOT / "docs" / "claims.md"
 LEDGER = ROOT / "suites" / NAME
 TOP = """# Claims
 
-Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of the state,
-with where it is written that it must be so, what to look at when it is not, and the faults that
-must turn it red.
+Made of the suites by `tox -e docs`; do not edit. The claims in the order of a run, each with what
+to look at when it fails, its source, and the faults that must make it fail.
 """
 
 
@@ -43,13 +42,13 @@ class Listener:
 
 
 def claims() -> list[Claim]:
-    """Every claim of the suites, in the order of the state."""
+    """Every claim of the suites, in the order of a run."""
     listener = Listener()
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         code = pytest.main([str(ROOT / "suites"), "--collect-only", "-q"], plugins=[listener])
     if code:
-        raise SystemExit(f"the suites cannot be read:\n{said.getvalue()}")
+        raise SystemExit(f"the suites cannot be read:\n{output.getvalue()}")
     return sorted(listener.claims, key=lambda claim: claim.stage.number)
 
 
@@ -60,24 +59,48 @@ def page(found: list[Claim]) -> str:
         mine = [claim for claim in found if claim.stage == stage]
         needs = f" Needs: {', '.join(stage.needs)}." if stage.needs else ""
         lines += ["", f"## {stage.number} {stage.title}", "", f"`{stage.name}`.{needs}"]
-        for claim in mine:
-            lines += _about(claim)
+        for name in dict.fromkeys(name_of(claim.id) for claim in mine):
+            lines += _about([claim for claim in mine if name_of(claim.id) == name])
     return "\n".join(lines) + "\n"
 
 
-def _about(claim: Claim) -> list[str]:
+def name_of(claim: str) -> str:
+    """A claim's id without its parameter."""
+    return claim.partition("[")[0]
+
+
+def anchor(claim: str) -> str:
+    """Where docs/claims.md is about the claim of this id, for a link (`claims.md#...`)."""
+    return name_of(claim).replace("/", "-")
+
+
+def _about(same: list[Claim]) -> list[str]:
+    """One section about the claims that differ in their parameter alone."""
+    claim = same[0]
+    values = [one.id.partition("[")[2].rstrip("]") for one in same if "[" in one.id]
     marks = [claim.level]
     marks += [f"needs {claim.feature}"] if claim.feature else []
-    marks += ["gate: what needs this stage is blocked if it fails"] if claim.blocking else []
-    faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if fault.must_fail(claim.id)]
+    marks += (
+        ["blocking: if it fails, the stages that need this one are blocked"]
+        if claim.blocking
+        else []
+    )
+    faults = [
+        f"`{fault.name}`"
+        for fault in CATALOGUE.values()
+        if any(fault.must_fail(one.id) for one in same)
+    ]
     return [
         "",
-        f"### `{claim.id}`",
+        f'<a id="{anchor(claim.id)}"></a>',
+        "",
+        f"### `{name_of(claim.id)}`",
         "",
         f"{claim.text} ({'; '.join(marks)})",
         "",
+        *([f"- tested for each of: {', '.join(values)}"] if values else []),
+        f"- when it fails: {claim.hint}",
         f"- source: {claim.source}",
-        f"- hint: {claim.hint}",
         f"- faults: {', '.join(faults) or 'none'}",
     ]
 
@@ -88,7 +111,7 @@ def ledger(found: list[Claim]) -> Ledger:
 
 
 def main(arguments: list[str]) -> int:
-    """Write both files, or hold them against the suites."""
+    """Write both files, or compare them with the suites."""
     found = claims()
     texts = {PAGE: page(found), LEDGER: ledger(found).text}
     if "--check" not in arguments:
@@ -98,7 +121,7 @@ def main(arguments: list[str]) -> int:
     stale = [p for p, text in texts.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:
         name = path.relative_to(ROOT)
-        sys.stderr.write(f"{name} is not what the suites say: run tox -e docs\n")
+        sys.stderr.write(f"{name} is not what the suites hold: run tox -e docs\n")
     return 1 if stale else 0
 
 

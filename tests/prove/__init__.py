@@ -1,1 +1,1 @@
-"""Tests of the proof: that a broken living mesh is noticed, reverted, and reverted after a kill."""
+"""Tests of the proof: a mesh broken on purpose is noticed and reverted, after a kill, too."""

@@ -81,30 +81,29 @@ class Nouns:
     """The fixtures that claims take, over a cluster with nothing in it."""
 
     def __init__(self) -> None:
-        self.kube: Any = Nothing()
-        self.cluster = Cluster(self.kube, "1.31.0", "v1.35.0", ("v1.35.0",))
-        self.control_plane = mesh = ControlPlane(self.kube, ROWS)
+        kube: Any = Nothing()
+
+        self.cluster = Cluster(kube, "1.31.0", "v1.35.0", ("v1.35.0",))
+        self.control_plane = mesh = ControlPlane(kube, ROWS)
         with_cni = ROWS.set_to(MeshOptions(cni=True))
-        self.node_agent = NodeAgent(ControlPlane(self.kube, with_cni))
+        self.node_agent = NodeAgent(ControlPlane(kube, with_cni))
         services = {
             name: Service(name, "bookinfons", "ClusterIP", (), {}) for name in ROWS.endpoints
         }
         before = Snapshot(services=services, apps={}, uids=frozenset())
-        self.plain_sample = PlainSample(self.kube, ROWS, first=before)
-        old = Termination(self.kube, (), frozenset({"uid"}), since="the change")
-        self.injected_sample = sample = InjectedSample(
-            self.kube, ROWS, before=before, old_pods=old
-        )
-        probe = Probe(self.kube, "bookinfons", "probe")
+        self.plain_sample = PlainSample(kube, ROWS, first=before)
+        old = Termination(kube, (), frozenset({"uid"}), since="the change")
+        self.injected_sample = sample = InjectedSample(kube, ROWS, before=before, old_pods=old)
+        probe = Probe(kube, "bookinfons", "probe")
         self.probes = Probes(probe, probe)
-        self.webhooks = Webhooks(self.kube, ROWS, "x")
-        self.admission = Admission(self.kube, ROWS, "x")
+        self.webhooks = Webhooks(kube, ROWS, "x")
+        self.admission = Admission(kube, ROWS, "x")
         self.init_containers = InitContainers(sample)
-        self.gateway = Gateway(self.kube, ROWS, AccessPath("gateway-forward"), mesh)
+        self.gateway = Gateway(kube, ROWS, AccessPath("gateway-forward"), mesh)
         self.client = Client(self.gateway)
-        self.api_gateway = ApiGateway(self.kube, ROWS, AccessPath("gateway-forward"))
+        self.api_gateway = ApiGateway(kube, ROWS, AccessPath("gateway-forward"))
         self.api_client = Client(self.api_gateway)
-        self.addons = Addons(self.kube, ROWS, "istio-system")
+        self.addons = Addons(kube, ROWS, "istio-system")
         self.workloads = Workloads(mesh)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)

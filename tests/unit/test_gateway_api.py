@@ -212,7 +212,7 @@ def test_a_way_in_leads_to_the_gateway_that_istiod_makes() -> None:
 @pytest.mark.parametrize(
     ("of", "words"),
     [
-        (sample("v1beta1", istio="1.15.0"), "of Istio 1.15.0 is not told in"),
+        (sample("v1beta1", istio="1.15.0"), "of Istio 1.15.0 has no variant"),
         (sample("v1beta1"), "written in gateway.networking.k8s.io/v1, this cluster serves"),
         (
             sample(
