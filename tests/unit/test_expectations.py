@@ -20,9 +20,21 @@ from fixtures.istio.releases import (
     telemetry,
     webhooks,
 )
-from fixtures.istio.releases.rows import Row, one_for, version
-from fixtures.istio.releases.versions import PAIRS, Pair, kubernetes_range, pair, support
+from fixtures.istio.releases.rows import Row, minor, one_for, version
+from fixtures.istio.releases.versions import (
+    NEWEST,
+    OLDEST,
+    PAIRS,
+    RANGES,
+    Pair,
+    kubernetes_range,
+    pair,
+    support,
+)
 from tests.judge import upstream
+
+# The first Kubernetes of the newest release: what is newer than the table begins there, too.
+LEAST = RANGES[-1].value.first
 
 # Tables of which exactly one row holds for each release.
 ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
@@ -110,12 +122,12 @@ def test_half_of_a_pair_is_completed(istio: str, kube: str, whole: tuple[str, st
 @pytest.mark.parametrize(
     ("istio", "kube", "refusal", "warning"),
     [
-        ("1.12.9", "1.22", "Istio 1.12.9 is too old: this suite knows 1.13 to 1.31", ""),
+        ("1.12.9", "1.22", f"Istio 1.12.9 is too old: this suite knows {OLDEST} to {NEWEST}", ""),
         ("1.20.8", "1.30", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.30", ""),
         ("1.20.8", "1.24.9", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.24.9", ""),
         ("1.20.8", "1.29.7-eks.3", "", ""),
-        ("1.32.0", "1.37", "", "Istio 1.32.0 is newer than this suite (1.13 to 1.31)"),
-        ("1.32.0", "1.31", "supports Kubernetes 1.32 and newer, not 1.31", ""),
+        ("1.90.0", "1.99", "", f"Istio 1.90.0 is newer than this suite ({OLDEST} to {NEWEST})"),
+        ("1.90.0", "1.19", f"supports Kubernetes {LEAST} and newer, not 1.19", ""),
         ("1.31.4", "1.36.0", "", ""),
     ],
 )
@@ -130,7 +142,8 @@ def test_what_goes_together_is_told_with_its_range(
 
 
 def test_the_newest_pair_is_the_default() -> None:
-    assert (pair().istio, pair().kube) == ("1.31.0", "1.35")
+    assert pair() == PAIRS[0]
+    assert minor(pair().istio) == NEWEST
 
 
 @pytest.mark.parametrize(
