@@ -224,7 +224,7 @@ def test_what_the_walk_lists(kubectl: Kubectl, line: str) -> None:
 
 # Files whose command can be asked again of the walk's last state, and answers the same.
 COMPARED = [
-    *("01-cluster-info", "02-cm", "02-get-crd", "02-get-svc", "02-get-webhooks", "02-leases"),
+    *("01-cluster-info", "02-get-crd", "02-get-svc", "02-get-webhooks"),
     *("03-get-deploy-wide", "03-get-ep", "03-get-eps", "03-get-rs", "03-get-sa", "03-get-svc"),
     *("03-describe-deploy", "03-describe-svc", "04-describe-pod", "04-get-ns-L"),
     *("07-describe-vs", "07-get-gw-vs"),

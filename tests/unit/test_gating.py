@@ -88,8 +88,8 @@ def test_ready(cluster):
     ended = runs.run()
     [claim] = ended.report["claims"]
     assert claim["message"] == "node a: expected Ready, got NotReady"
-    assert claim["look"] == ["kubectl get nodes"]
-    assert "next: kubectl get nodes" in ended.output
+    assert claim["look"] == ["kubectl --context x get nodes"]
+    assert "next: kubectl --context x get nodes" in ended.output
     assert ended.code == 1
 
 
