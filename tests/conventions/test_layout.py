@@ -82,7 +82,7 @@ def test_the_architecture_repeats_each_import_contract() -> None:
     assert [c["name"] for c in contracts if c["name"] not in text] == []
 
 
-@pytest.mark.parametrize("page", ["claims", "versions"])
+@pytest.mark.parametrize("page", ["claims", "nouns", "versions"])
 def test_a_page_that_is_made_is_what_it_was_made_of(page: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"reports.{page}_page", "--check"],
@@ -92,3 +92,10 @@ def test_a_page_that_is_made_is_what_it_was_made_of(page: str) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("environment", ["smoke", "faults", "istio1.30-kube1.35"])
+def test_tox_shows_each_line_when_it_is_written(environment: str) -> None:
+    command = [sys.executable, "-m", "tox", "config", "-e", environment, "-k", "set_env"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "PYTHONUNBUFFERED=1" in done.stdout

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec
 
-import pytest
 import yaml
 
 from fixtures.providers.embedded import fresh
@@ -27,19 +26,15 @@ from fixtures.providers.embedded.controllers.namespaces import Namespaces
 from fixtures.providers.embedded.controllers.replicasets import ReplicaSets
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.workloads.seat import Surroundings
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 P = ParamSpec("P")
 
 ROOT = Path(__file__).parents[2]
-RECORDED = ROOT.parent / "shared" / "recorded" / "watch"
 NAMESPACE = "sample"
 PATIENCE = 10
 IMAGE = "docker.io/istio/examples-bookinfo-{}:1.20.3"
-
-needs_recordings = pytest.mark.skipif(
-    not RECORDED.is_dir(), reason="../shared/recorded, what a real cluster answered, is not here"
-)
 
 
 def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -192,7 +187,7 @@ def pod(name: str, *containers: Body, **spec: Any) -> Body:
 
 def recorded(stream: str, prefix: str) -> Iterator[Body]:
     """What a real cluster's watch told about the objects whose names begin so."""
-    for line in (RECORDED / f"{stream}.jsonl").read_text("utf-8").splitlines():
+    for line in ISTIO_1_29.text(f"watch/{stream}.jsonl").splitlines():
         event = json.loads(line)
         if event["object"]["metadata"]["name"].startswith(prefix):
             yield event

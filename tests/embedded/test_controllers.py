@@ -18,7 +18,6 @@ from tests.embedded.small import (
     Body,
     Small,
     in_a_loop,
-    needs_recordings,
     of,
     recorded,
     small,
@@ -102,7 +101,6 @@ async def rolled_out(home: Small, name: str) -> None:
     await home.until(done)
 
 
-@needs_recordings
 @pytest.mark.parametrize(
     ("kind", "stream"),
     [
@@ -133,7 +131,6 @@ async def test_a_first_roll_out_goes_through_the_states_of_a_real_one(
 unready = [(("ready", False), ("serving", False), ("terminating", False))]
 
 
-@needs_recordings
 @in_a_loop
 async def test_a_restart_goes_through_the_states_of_a_real_one(tmp_path: Path) -> None:
     real = distinct(

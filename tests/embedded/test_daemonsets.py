@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest
 from fixtures.providers.embedded.apiserver.tables import table
 from fixtures.providers.embedded.controllers import fitness
 from tests.embedded.small import NAMESPACE, Body, Small, in_a_loop, small
+from tests.recordings import state_of
 
 KIND, REVISIONS = "daemonsets.apps", "controllerrevisions.apps"
 NODE = "seatrial-control-plane"
-RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "states" / "1-fresh-cluster.json"
 COUNTS = (
     *("desiredNumberScheduled", "currentNumberScheduled", "numberReady"),
     *("updatedNumberScheduled", "numberAvailable"),
@@ -81,10 +80,9 @@ async def test_each_node_gets_a_pod_and_the_status_counts_it(tmp_path: Path) -> 
         assert cells[:7] == ["agent", 1, 1, 1, 1, 1, "<none>"]
 
 
-@pytest.mark.skipif(not RECORDED.is_file(), reason="../shared/recorded is not here")
 @in_a_loop
 async def test_the_pod_is_made_as_a_real_controller_makes_it(tmp_path: Path) -> None:
-    real = json.loads(RECORDED.read_text())
+    real = state_of("1-fresh-cluster")
     [theirs] = [p for p in real["v1/pods"] if p["metadata"]["name"].startswith("kube-proxy-")]
     async with small(tmp_path) as home:
 

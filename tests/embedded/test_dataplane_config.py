@@ -1,17 +1,15 @@
 """What gateways are told, rule by rule, and against what a real istiod told a real gateway."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.routes import routes, seconds
+from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "recorded"
 INGRESS = Proxy("istio-system", {"app": "istio-ingressgateway", "istio": "ingressgateway"}, "::")
 PAGE = "outbound|9080||productpage.bookinfons.svc.cluster.local"
 
@@ -271,10 +269,7 @@ def test_durations(go: str, protobuf: str) -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> Mesh:
-    state = SHARED / "states" / "7-gateway.json"
-    if not state.exists():
-        pytest.skip("the recordings of a real cluster (../shared/recorded) are not here")
-    objects = json.loads(state.read_text())
+    objects = state_of("7-gateway")
 
     def all_of(kind: str) -> list[Body]:
         (found,) = [value for key, value in objects.items() if key.endswith(f"/{kind}")]
@@ -289,7 +284,7 @@ def recorded() -> Mesh:
 
 
 def real(kind: str, items: str) -> list[Body]:
-    dump = json.loads((SHARED / "istio" / "gateway-config_dump.json").read_text())
+    dump = ISTIO_1_29.json("istio/gateway-config_dump.json")
     (part,) = [one for one in dump["configs"] if one["@type"].endswith(f".{kind}")]
     return list(part[items])
 
@@ -311,7 +306,7 @@ def test_clusters_and_endpoints_are_those_of_a_real_gateway(recorded: Mesh) -> N
     }
     found = endpoints(recorded)
     assert set(found) == names - {"BlackHoleCluster"}
-    lines = (SHARED / "istio" / "gateway-clusters.txt").read_text().splitlines()
+    lines = ISTIO_1_29.text("istio/gateway-clusters.txt").splitlines()
     page = {line.split("::")[1] for line in lines if line.startswith(f"{PAGE}::10.")}
     assert {f"{address}:9080" for address in found[PAGE]} == page
 

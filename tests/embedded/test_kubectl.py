@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from tests.embedded.conftest import Standin
+from tests.recordings import ISTIO_1_29
 
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "recorded" / "kubectl"
 PATIENCE = 60
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
@@ -231,10 +231,9 @@ COMPARED = [
 ]
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded output of a real cluster here")
 @pytest.mark.parametrize("name", COMPARED)
 def test_what_a_real_cluster_printed(kubectl: Kubectl, name: str) -> None:
-    recorded = (RECORDED / f"{name}.txt").read_text()
+    recorded = ISTIO_1_29.text(f"kubectl/{name}.txt")
     asked, _, rest = recorded.partition("\n")
     out = rest.partition("# --- stdout\n")[2].partition("# --- stderr")[0]
     line = asked.removeprefix("$ kubectl ")

@@ -9,14 +9,15 @@ import filelock
 import pytest
 
 from fixtures.faults.catalog import CATALOGUE
-from fixtures.providers.engines import Engine, NoEngine
+from fixtures.faults.live import LIVE
+from fixtures.providers.discover import Engine, NoEngine
 from fixtures.run.cluster import chosen
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
 CLAIM = "@so()\ndef test_a(cluster): inspected_one(1)\n"
-FAULT = next(iter(CATALOGUE))
+FAULT, LIVELY = next(iter(CATALOGUE)), next(iter(LIVE))
 BAD = [
     pytest.param(
         ("--provider", "minikube"), 4, "minikube: unknown; there are auto", id="provider"
@@ -36,9 +37,37 @@ BAD = [
         id="Kubernetes",
     ),
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
+    pytest.param(("--profile", "smoky"), 4, "smoky: unknown, smoke is near; there", id="near"),
+    pytest.param(
+        ("--provider", "existng"),
+        4,
+        "existng: unknown, existing is near; there",
+        id="near provider",
+    ),
+    pytest.param(("--inject-fault", FAULT + "x"), 4, f"{FAULT} is near; see", id="near fault"),
+    pytest.param(
+        ("--prove", "--only-fault", LIVELY + "x"), 4, f", {LIVELY} is near", id="near live fault"
+    ),
+    pytest.param(
+        ("--require", "ingres-gateway"),
+        4,
+        "ingress-gateway is near; there are ingress,",
+        id="feature",
+    ),
+    pytest.param(
+        ("--kubeconfig", "x"), 4, "--kubeconfig: only with --provider existing", id="kubeconfig"
+    ),
+    pytest.param(
+        ("--provider", "existing", "--in-cluster", "--kubeconfig", "x"),
+        4,
+        "--kubeconfig and --in-cluster name two clusters",
+        id="two clusters",
+    ),
     pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
     pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
-    pytest.param(("--inject-fault", "bad-luck"), 4, "unknown; see --list-faults", id="fault"),
+    pytest.param(
+        ("--inject-fault", "bad-luck"), 4, "bad-luck: unknown; see --list-faults", id="fault"
+    ),
     pytest.param(
         ("--inject-fault", FAULT, "--provider", "existing"),
         13,
@@ -149,8 +178,8 @@ def test_a_reports_folder_that_cannot_be_written_is_named(runs: SmallRuns, tmp_p
 
 
 def test_xdist_is_refused(runs: SmallRuns) -> None:
-    pytest.importorskip("xdist")
     ended = runs.run("-n", "2")
+    assert "run it without pytest-xdist" in ended.output
     assert (ended.code, ended.report["complete"]) == (4, False)
 
 

@@ -1,6 +1,5 @@
 """What the host lacks is said before anything is made, with the command that mends it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,13 @@ from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
 from fixtures.run.cluster import kind_for, sources
 from fixtures.run.settings import KindSettings, Settings
-from tests.providers.kinds import machine, provider
-from tests.providers.standins import INFO, Row, Standins
+from fixtures.run.timeline import Timeline
+from tests.providers.kinds import ABOUT, about, machine, provider
+from tests.providers.standins import Row, Standins
 
 __all__ = ["machine"]
-SERVER, ABOUT = r"docker info --format \{.*", r"docker info --format=.*"
+SERVER = r"docker info --format \{.*"
 DEMO, DEFAULT = Installation(), Installation(settings=("profile=default",))
-
-
-def about(**told: object) -> Row:
-    return ABOUT, {"says": json.dumps({**INFO, **told})}
 
 
 LACKS = [
@@ -30,9 +26,9 @@ LACKS = [
         "no container engine answers: docker is installed, but its server.*systemctl start docker",
         id="no engine",
     ),
-    pytest.param(about(NCPU=1), DEMO, r"ask for 1.0 CPUs .*the engine has 1: give", id="one CPU"),
+    pytest.param(about(NCPU=1), DEMO, r"request 1.0 CPUs .*the engine has 1: give", id="one CPU"),
     pytest.param(
-        about(NCPU=2), DEFAULT, r"ask for 2.2 CPUs .*profile default", id="a profile too big"
+        about(NCPU=2), DEFAULT, r"request 2.2 CPUs .*profile default", id="a profile too big"
     ),
     pytest.param(about(Architecture="s390x"), DEMO, "no node images exist for s390x", id="s390x"),
     pytest.param((ABOUT, {"says": "garbage"}), DEMO, "try it: docker info", id="garbage"),
@@ -43,12 +39,12 @@ LACKS = [
         id="kind too old",
     ),
     pytest.param(
-        (r"istioctl version.*", {"code": 1}), DEMO, "tells no version", id="a broken istioctl"
+        (r"istioctl version.*", {"code": 1}), DEMO, "prints no version", id="a broken istioctl"
     ),
     pytest.param(
         (r"istioctl version.*", {"says": "client version: 1.28.1"}),
         DEMO,
-        "holds Istio 1.28.1, but Istio 1.29 is wanted",
+        "holds Istio 1.28.1, not 1.29",
         id="another Istio",
     ),
 ]
@@ -115,7 +111,7 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: Stand
     registries, announced = sources(settings)
     assert registries == ("mirror.example:5000", "quay.io", "docker.io")
     assert announced == ()
-    assert kind_for(settings).hub == "mirror.example:5000/istio"
+    assert kind_for(settings, Timeline()).hub == "mirror.example:5000/istio"
     plain, ending = sources(replace(settings, kind=KindSettings()))
     assert "registry.istio.io" in plain
     assert "registry.istio.io" in ending[0]

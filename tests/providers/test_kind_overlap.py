@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.providers.base import Access, HostNotFit, ProvisioningFailed
-from fixtures.providers.kind.archives import Loads, sorted_out
+from fixtures.providers.kind.archives import Loads, grouped
 from fixtures.run.timeline import Timeline, critical_path
 from tests.providers.kinds import NAME, archive_of, left, machine, provider
 from tests.providers.standins import INSTALL, Standins
@@ -31,7 +31,7 @@ def test_the_cluster_is_told_of_while_istio_is_being_installed(
 
     with (
         pytest.raises(SampleFailed),
-        provider(machine, archives=(sample,), answering=answering).provide(),
+        provider(machine, archives=(sample,), on_answering=answering).provide(),
     ):
         pass
     assert [access.context for access in told] == [f"kind-{NAME}"]
@@ -50,7 +50,7 @@ def test_images_are_loaded_before_what_needs_them(machine: Standins, tmp_path: P
     with provider(
         machine,
         archives=(addons, sample, istio),
-        answering=lambda _: told.append(len(machine.calls("kind load"))),
+        on_answering=lambda _: told.append(len(machine.calls("kind load"))),
         timeline=timeline,
     ).provide():
         pass
@@ -87,7 +87,7 @@ def test_archives_are_sorted_by_who_waits_for_them(tmp_path: Path) -> None:
     both = archive_of(tmp_path / "2.tar", "b/examples-bookinfo-reviews-v1:1", "a/proxyv2:1")
     sample = archive_of(tmp_path / "3.tar", "b/examples-bookinfo-reviews-v1:1")
     other = archive_of(tmp_path / "4.tar", "kindest/pilots:1")
-    assert sorted_out((other, sample, both, istio)) == Loads((both, istio), (sample,), (other,))
+    assert grouped((other, sample, both, istio)) == Loads((both, istio), (sample,), (other,))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>"], ids=["empty", "HTML"])
