@@ -34,7 +34,7 @@ BAD = [
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
     pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
     pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
-    pytest.param(("--inject-fault", "bad-luck"), 4, "unknown; see --list-faults", id="fault"),
+    pytest.param(("--inject-fault", "bad-luck"), 4, "no such fault: bad-luck; see --list-faults", id="fault"),
     pytest.param(
         ("--inject-fault", FAULT, "--provider", "existing"),
         13,
