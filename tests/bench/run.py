@@ -94,7 +94,7 @@ def walk(options: list[str]) -> Cost:
 
 
 def main() -> int:
-    """Print a row a state, and the medians."""
+    """Print a row a run, and the medians."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     parser.add_argument(
         "-n", type=int, default=3, help="walks that count (3), after one to warm up"

@@ -1,7 +1,10 @@
 """One object's life behind the one write path: made, changed, watched, ended."""
 
+import socket
+
 import pytest
 
+from fixtures.providers.embedded.apiserver import builtin
 from fixtures.providers.embedded.apiserver.api import Api, StatusError, clone
 from tests.embedded.small import Body, in_a_loop
 
@@ -239,6 +242,18 @@ async def test_quantities_are_written_in_their_shortest_form() -> None:
     short = {"cpu": "2", "memory": "1Gi"}
     assert made["spec"]["containers"][0]["resources"] == {"limits": short, "requests": short}
     assert made["status"]["qosClass"] == "Guaranteed"
+
+
+@in_a_loop
+async def test_a_port_at_which_this_machine_listens_is_no_node_port() -> None:
+    spec = {"type": "NodePort", "ports": [{"port": 80}]}
+    with socket.create_server(("0.0.0.0", 0)) as server, pytest.MonkeyPatch.context() as patch:
+        used: int = server.getsockname()[1]
+        patch.setattr(builtin, "NODE_PORTS", range(used, used + 20))
+        api = Api(service_network="127.9.96.0/24")
+        await api.create("namespaces", {"metadata": {"name": "here"}})
+        made = await api.create("services", {"metadata": {"name": "one"}, "spec": spec}, "here")
+    assert made["spec"]["ports"][0]["nodePort"] in range(used + 1, used + 20)
 
 
 @in_a_loop

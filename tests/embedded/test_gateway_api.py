@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.k8s import Kube
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.gatewayapi.binding import World, bindings
@@ -19,7 +20,6 @@ from fixtures.providers.embedded.istio.gatewayapi import status
 from fixtures.providers.embedded.istio.gatewayapi.definitions import definitions
 from fixtures.providers.embedded.istio.gatewayapi.generated import generated
 from fixtures.providers.embedded.istio.installation import installation
-from fixtures.providers.existing.api import Api
 from fixtures.providers.existing.finding import find_out
 from tests.embedded.conftest import VERSIONS, Standin, started
 
@@ -426,7 +426,7 @@ def test_whoever_takes_a_cluster_finds_out(
     there: bool,  # noqa: FBT001 - a row's input
 ) -> None:
     cluster: Standin = request.getfixturevalue(which)
-    with closing(Api(cluster.kubeconfig, cluster.ready["context"])) as api:
-        nodes = api.get("/api/v1/nodes")["items"]
-        found = find_out(api, nodes, read_only=True, wanted="")
+    with closing(Kube.of_context(cluster.kubeconfig, cluster.ready["context"])) as kube:
+        nodes = kube.list("nodes")
+        found = find_out(kube, nodes, read_only=True, wanted="")
     assert ("gateway-api" in found.features) == there

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.faults.actions import Several, restore, saved_by
-from fixtures.faults.journal import Journal, Unreadable
+from fixtures.faults.actions import Several
+from fixtures.faults.journal import Journal, Unreadable, restore, saved_by
 from fixtures.faults.live import LIVE, in_namespace
 from fixtures.faults.rollouts import Scale, Template
 

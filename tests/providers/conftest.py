@@ -9,5 +9,5 @@ from tests.small_runs import SmallRuns
 def runs(pytester: pytest.Pytester) -> SmallRuns:
     """A folder to walk in, rehearsed, with one claim that holds."""
     runs = SmallRuns(pytester).begin()
-    runs.claims("01_cluster", "@so()\ndef test_a(cluster): examined_one(1)\n")
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
     return runs

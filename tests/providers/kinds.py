@@ -6,21 +6,21 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from fixtures.providers.existing.finding import Found
 from fixtures.providers.kind import Kind, host
+from fixtures.providers.kind.directories import Directories
 from fixtures.providers.kind.installing import Installation
-from fixtures.providers.kind.places import Places
-from fixtures.providers.kind.tools import Wanted
-from tests.providers.standins import Standins, standins
+from fixtures.providers.kind.tools import ToolSpec
+from fixtures.run.timeline import Timeline
+from tests.providers.standins import INFO, Row, Standins, standins
 
 NAME = "seatrial-istio1.29.6-kube1.34"
-FOUND = SimpleNamespace(
-    kube="1.34.3", evidence="conformance", features=frozenset(), absent=(), revision=""
-)
+NODE = "172.18.0.2"
+ABOUT = r"docker info --format=.*"
 KUBECTL = "kubectl --kubeconfig={home}/state/{name}/kubeconfig --context=kind-{name}"
 
 
@@ -37,8 +37,29 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standins:
     monkeypatch.setattr(host, "MEMORY", tmp_path / "meminfo")
     monkeypatch.setattr(host, "DISK", 0)
     monkeypatch.setattr(host, "CACHE", 0)
-    monkeypatch.setattr(Kind, "_found", lambda *_: FOUND)
+    monkeypatch.setattr(Kind, "_found", found)
     return made
+
+
+def about(**told: object) -> Row:
+    """An engine that says this of itself and of its machine."""
+    return ABOUT, {"says": json.dumps({**INFO, **told})}
+
+
+def found(*_: object, hidden: bool) -> Found:
+    """What a cluster of kind's shows whose nodes are reached, or are not."""
+    way, node = ("gateway-forward", None) if hidden else ("node-port", NODE)
+    return Found(
+        istio="1.29.6",
+        revision="",
+        kube="1.34.3",
+        evidence="conformance",
+        features=frozenset({way, "ingress-gateway"}),
+        node=node,
+        absent=frozenset(),
+        not_allowed="",
+        no_access_path="",
+    )
 
 
 def provider(
@@ -46,20 +67,19 @@ def provider(
     *,
     keep: bool = False,
     archives: tuple[Path, ...] = (),
-    mapped: bool = False,
     how: Installation | None = None,
     **other: Any,
 ) -> Kind:
     """A provider whose tools stand in."""
     home = machine.home.parent
     return Kind(
-        wanted=Wanted("1.29.6", "1.34", istio_dir=machine.istio),
+        wanted=ToolSpec("1.29.6", "1.34", istio_dir=machine.istio),
         installation=how or Installation(),
         diagnostics=home / "logs",
+        timeline=other.pop("timeline", Timeline()),
         image_archives=archives,
         keep=keep,
-        places=Places(cache=home / "cache", state=home / "state"),
-        mapped=mapped,
+        directories=Directories(cache=home / "cache", state=home / "state"),
         **other,
     )
 

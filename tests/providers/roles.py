@@ -31,7 +31,7 @@ PROFILES = {
 def walk(
     kubeconfig: Path, reports: Path, *options: str, context: str = CONTEXT
 ) -> subprocess.CompletedProcess[str]:
-    """RunState over a cluster that is there already."""
+    """Run over a cluster that is there already."""
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
     command += ["--kube-context", context, "--reports-dir", str(reports), *options]
     environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
@@ -52,7 +52,7 @@ def cluster_of(pair: Pair) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """RunState once for each role on the newest and the oldest pair; a role grants what both need."""
+    """Run once for each role on the newest and the oldest pair; a role grants what both need."""
     needed: dict[str, set[Permission]] = {name: set() for name in PROFILES}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fixtures.faults.catalog import CATALOGUE
-from fixtures.providers.engines import Engine, NoEngine
+from fixtures.providers.discover import Engine, NoEngine
 from fixtures.run.cluster import chosen
 from tests.small_runs import SmallRuns
 

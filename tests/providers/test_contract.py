@@ -29,13 +29,14 @@ from fixtures.claims.waiting import eventually
 from fixtures.istio.releases.versions import PAIRS
 from fixtures.k8s import Body, Kube, Unreachable
 from fixtures.providers.base import DEMO, Access, ProvisionError
-from fixtures.providers.engines import Engine, find_engine
+from fixtures.providers.discover import Engine, find_engine
+from fixtures.providers.embedded_process import Embedded
 from fixtures.providers.existing import Existing
-from fixtures.providers.kind.places import of_user
-from fixtures.providers.rehearsal import Rehearsal
+from fixtures.providers.kind.directories import of_user
 from fixtures.run import kind_options
 from fixtures.run.cluster import kind_for, refusal
 from fixtures.run.settings import Settings
+from fixtures.run.timeline import Timeline
 from tests.embedded.conftest import VERSIONS, started
 
 SNAPSHOT = (
@@ -82,7 +83,7 @@ def case(
 
 @contextmanager
 def embedded(folder: Path) -> Iterator[Case]:
-    provider = Rehearsal(ISTIO, KUBE, folder / "log", Queue[str]().put)
+    provider = Embedded(ISTIO, KUBE, folder / "log", Queue[str]().put)
     yield Case(provider.provide, "rehearsal", lambda: os.environ.get("KUBECONFIG"))
 
 
@@ -125,7 +126,7 @@ def kind(folder: Path) -> Iterator[Case]:
         reports_dir=folder,
         kind=kind_options.read(option, Path.cwd(), provider="kind"),
     )
-    provider = kind_for(settings)
+    provider = kind_for(settings, Timeline())
 
     def outside() -> object:
         command = [engine.name, "ps", "--all", "--format={{.Names}}"]

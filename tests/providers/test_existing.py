@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +20,14 @@ import pytest
 from fixtures.claims import ClaimFailed
 from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
-from fixtures.k8s import Kube
+from fixtures.k8s import Kube, wire
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
-from fixtures.providers.existing import Existing, finding, owner
-from fixtures.providers.existing.api import Api
+from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
 from fixtures.run.cluster import refusal
 from tests.embedded.conftest import VERSIONS, Standin, started
 
-SUPPORTED = partial(refusal, allowed=False)
+SUPPORTED = partial(refusal, allowed=False, made=False)
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 KINDS = (
@@ -133,6 +135,14 @@ def test_versions_and_features_are_read_from_it(there: Standin) -> None:
     assert not access.kubeconfig.exists()
 
 
+def test_mesh_writes_allow_the_restart_and_never_add_ons(there: Standin) -> None:
+    with taken(there).provide() as access:
+        assert "--allow-mesh-writes" in access.skipped_stages["restart"]
+    with taken(there, allow_mesh_writes=True).provide() as access:
+        assert set(access.skipped_stages) == {"addons"}
+        assert "--allow-mesh-writes" not in access.skipped_stages["addons"]
+
+
 def test_a_version_that_is_not_there_is_told_and_expected_all_the_same(there: Standin) -> None:
     with taken(there, istio_version="1.30", kube_version="1.34").provide() as access:
         assert access.istio_version == "1.30.0"
@@ -158,8 +168,40 @@ def test_a_lock_that_ran_out_is_taken_over(there: Standin, kube: Kube) -> None:
         "leases.coordination.k8s.io", {"metadata": {"name": "seatrial"}, "spec": spec}, "default"
     )
     with taken(there).provide():
-        lease = kube.get("leases.coordination.k8s.io", "seatrial", "default")
-        assert lease["spec"]["holderIdentity"] != "gone"
+        held = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+        assert held["spec"]["holderIdentity"] != "gone"
+
+
+@pytest.mark.parametrize("ahead", [-90, 90], ids=["server behind", "server ahead"])
+def test_the_lock_holds_whatever_this_machines_clock_says(
+    there: Standin, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    def skewed(stamp: str) -> datetime:
+        return parsedate_to_datetime(stamp) + timedelta(seconds=ahead)
+
+    monkeypatch.setattr(wire, "parsedate_to_datetime", skewed)
+    with taken(there).provide():
+        refused = pytest.raises(UnsafeTarget, match=r"if it was killed: (\d+) s from now")
+        with refused as raised, taken(there).provide():
+            pytest.fail("both hold it")
+    left = re.search(r"killed: (\d+) s", str(raised.value))
+    assert left
+    assert int(left[1]) <= lease.SECONDS
+
+
+def test_a_lock_that_was_taken_over_is_not_released_and_its_loss_is_reported(
+    there: Standin, kube: Kube
+) -> None:
+    notes: list[str] = []
+    with taken(there, tell=notes.append).provide():
+        theirs = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+        theirs["spec"]["holderIdentity"] = "another run"
+        kube.replace("leases.coordination.k8s.io", theirs)
+    held = kube.get("leases.coordination.k8s.io", "seatrial", "default")
+    kube.delete("leases.coordination.k8s.io", "seatrial", "default")
+    assert held["spec"]["holderIdentity"] == "another run"
+    [note] = notes
+    assert note.startswith("WARNING: Lease default/seatrial passed to another run while")
 
 
 def test_two_that_only_read_do_not_disturb_each_other(there: Standin, kube: Kube) -> None:
@@ -187,6 +229,17 @@ def test_a_mesh_that_the_suite_does_not_know_is_refused(there: Standin) -> None:
     refused = pytest.raises(HostNotFit, match=r"too old: this suite knows 1\.13 to")
     with refused, provider.provide():
         pytest.fail("it was provided")
+
+
+def test_a_newer_kubernetes_is_a_warning_and_one_claim(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    home = tmp_path_factory.mktemp("newer")
+    with started(home, "--istio-version", "1.29.6", "--kube-version", "1.37.0") as cluster:
+        report = walk(cluster, tmp_path, "--profile", "readonly")
+    assert set(verdicts(report, "failed")) == {"cluster/the-kubernetes-version-is-supported"}
+    assert report["exit_code"] == 1
+    assert len(verdicts(report, "passed")) > 30
 
 
 def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path: Path) -> None:
@@ -226,9 +279,9 @@ def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
 def test_a_user_who_may_not_write_is_told_what_is_missing(
     there: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may = Api.may
+    may = Kube.may
     monkeypatch.setattr(
-        Api, "may", lambda *a, **k: a[1:3] != ("create", "namespaces") and may(*a, **k)
+        Kube, "may", lambda *a, **k: a[1:3] != ("create", "namespaces") and may(*a, **k)
     )
     with taken(there).provide() as access:
         assert access.read_only
@@ -255,8 +308,8 @@ def test_the_way_in_is_tried_and_not_believed(
 ) -> None:
     monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
     node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
-    assert finding._way_in(service("10.9.9.9", 30000, 15021), [node]) == way
-    assert finding._way_in(None, [node]) == ("", None)
+    assert finding._access_path(service("10.9.9.9", 30000, 15021), [node]) == way
+    assert finding._access_path(None, [node]) == ("", None)
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube: Kube) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,7 +27,7 @@ from fixtures.run.cluster import refusal
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
-SUPPORTED = partial(refusal, allowed=False)
+SUPPORTED = partial(refusal, allowed=False, made=False)
 
 
 def config(server: str = "http://127.0.0.1:1", **user: str) -> str:
@@ -57,10 +59,14 @@ def refused(environment: dict[str, str], **more: Any) -> ProvisionError:
 
 
 FILES = [
-    pytest.param("", "is empty; name a full one in KUBECONFIG", id="empty"),
+    pytest.param(
+        "", "is empty; name the right file with --kubeconfig or in KUBECONFIG", id="empty"
+    ),
     pytest.param("a: [", ", line 1 is not YAML; name the right file", id="not YAML"),
-    pytest.param("[1]", "is no kubeconfig: its clusters cannot be read", id="a list"),
-    pytest.param("contexts: [1]", "is no kubeconfig: its contexts cannot", id="no context in it"),
+    pytest.param("[1]", "is not a kubeconfig; name the right file", id="a list"),
+    pytest.param("contexts: [1]", "its contexts cannot be read", id="no context in it"),
+    pytest.param("contexts: [{name: a, context: b}]", "its contexts cannot be read", id="no body"),
+    pytest.param("\x00", "is not YAML", id="binary"),
     pytest.param("kind: Config", "no such context in", id="no such context"),
     pytest.param(
         config(**{"client-certificate-data": ended_certificate()}),
@@ -89,7 +95,7 @@ def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, text: str, words: str)
 def test_there_is_no_kubeconfig(tmp_path: Path) -> None:
     error = refused({"HOME": str(tmp_path)})
     assert str(tmp_path / ".kube" / "config") in str(error)
-    assert "set KUBECONFIG" in str(error)
+    assert "with --kubeconfig or in KUBECONFIG" in str(error)
 
 
 def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anywhere(
@@ -106,8 +112,29 @@ def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anyw
     assert "there are: staging" in str(error)
 
 
+def test_a_file_that_is_named_is_the_only_one_that_is_read(tmp_path: Path) -> None:
+    named, other = tmp_path / "a:b", tmp_path / "other"
+    named.write_text(config(tokenFile="token"))
+    other.write_text(config().replace("staging", "other"))
+    environment = {"KUBECONFIG": str(other)}
+    assert kubeconfig.of_context("staging", environment, named).server == "http://127.0.0.1:1"
+    assert "there are: staging" in str(refused(environment, kubeconfig=named, context="other"))
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "[1]", None], ids=["empty", "YAML", "list", "gone"])
+def test_a_file_that_is_named_and_cannot_be_used_is_one_line(
+    tmp_path: Path, text: str | None
+) -> None:
+    named = tmp_path / "named"
+    if text is not None:
+        named.write_text(text)
+    error = refused({}, kubeconfig=named)
+    assert f"kubeconfig {named}" in str(error)
+    assert error.exit_code == 10
+
+
 @contextmanager
-def server(*answers: tuple[int, str]) -> Iterator[str]:
+def server(*answers: tuple[int, str], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that gives these answers, the last one again and again."""
     left = list(answers)
 
@@ -122,12 +149,15 @@ def server(*answers: tuple[int, str]) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        if tls:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
         threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{http.server_port}"
         http.shutdown()
 
 
-NOTHING = '{"items": [], "gitVersion": "v1.34.4"}'
+NOTHING = """{"items": [], "gitVersion": "v1.34.4", "versions": [{"version": "v1"}],
+              "preferredVersion": {"version": "v1"}}"""
 FORBIDDEN = (
     '{"kind": "Status", "message": "nodes is forbidden: User \\"u\\" cannot list resource"}'
 )
@@ -136,7 +166,23 @@ ANSWERS = [
     pytest.param((401, '{"message": "Unauthorized"}'), "log in again", id="credentials"),
     pytest.param((403, FORBIDDEN), 'User "u" cannot list resource', id="no permission"),
     pytest.param((200, NOTHING), "Istio is absent", id="no Istio"),
+    pytest.param((200, "{}"), "not as a Kubernetes API server does", id="JSON of something else"),
 ]
+
+
+def test_a_server_of_another_authority_is_told_from_one_that_is_silent(tmp_path: Path) -> None:
+    theirs, ours = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.issue_cert("127.0.0.1").configure_cert(context)
+    path = tmp_path / "config"
+    with server((200, NOTHING), tls=context) as url:
+        content = yaml.safe_load(config(url))
+        authority = base64.b64encode(ours.cert_pem.bytes()).decode()
+        content["clusters"][0]["cluster"]["certificate-authority-data"] = authority
+        path.write_text(yaml.safe_dump(content))
+        error = str(refused({"KUBECONFIG": str(path)}))
+    assert "a certificate that the kubeconfig's authority did not sign" in error
+    assert "does not answer" not in error
 
 
 @pytest.mark.parametrize(("answer", "words"), ANSWERS)
@@ -162,6 +208,11 @@ def test_versions_that_do_not_fit_are_told_with_the_range(
     assert words in refusal(istio, kube, allowed=False)
     assert "--allow-unsupported" in refusal(istio, kube, allowed=False)
     assert refusal(istio, kube, allowed=True) == ""
+
+
+def test_a_cluster_that_exists_is_tested_on_a_kubernetes_that_istio_does_not_support() -> None:
+    assert refusal("1.20.8", "1.31.4", allowed=False, made=False) == ""
+    assert "1.9.0 is too old" in refusal("1.9.0", "1.20.1", allowed=False, made=False)
 
 
 @pytest.mark.parametrize(("istio", "kube"), [("1.30.3", "1.34.2-gke.1"), ("1.99.0", "1.60.0")])

@@ -2,21 +2,23 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.providers.base import ProvisioningFailed, UnsafeTarget
+from fixtures.providers.base import ACCESS_PATHS, HostNotFit, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.kind import cluster as cluster_module
-from fixtures.providers.kind import ownership
+from fixtures.providers.kind import ownership, ports
 from fixtures.providers.kind.cleaning import clean
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.versions import NODE_IMAGES
-from tests.providers.kinds import NAME, archive_of, left, machine, provider
-from tests.providers.standins import CREATE, MADE, Standins
+from tests.providers.kinds import NAME, NODE, about, archive_of, left, machine, provider
+from tests.providers.standins import CREATE, MADE, Row, Standins
 
 __all__ = ["machine"]
 IMAGE = NODE_IMAGES["1.34"]
@@ -27,6 +29,7 @@ def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Pat
     folder = tmp_path / "state" / NAME
     with provider(machine, archives=(archive,)).provide() as access:
         assert (access.evidence, access.context) == ("conformance", f"kind-{NAME}")
+        assert access.node_address == NODE
         assert {"node-port", "default-tag", "demo-ports", "writes"} <= access.features
     kube = f"--kubeconfig={folder}/kubeconfig"
     kubectl = f"kubectl {kube} --context=kind-{NAME}"
@@ -220,27 +223,27 @@ def test_clean_removes_what_a_killed_run_left_and_only_that(
 ) -> None:
     abandon(machine, tmp_path)
     machine.have({**machine.clusters, "kind": "", "seatrial-other": "/not/ours"})
-    places = provider(machine).places
-    assert list(clean(places, ())) == [(True, f"{NAME}: removed")]
+    directories = provider(machine).directories
+    assert list(clean(directories, ())) == [(True, f"{NAME}: removed")]
     assert machine.clusters == {"kind": "", "seatrial-other": "/not/ours"}
     assert left(machine) == []
-    assert list(clean(places, ())) == []
+    assert list(clean(directories, ())) == []
 
 
 def test_clean_leaves_what_is_kept_until_it_is_named(machine: Standins) -> None:
     with provider(machine, keep=True).provide():
         pass
-    places = provider(machine).places
-    [(well, line)] = clean(places, ())
+    directories = provider(machine).directories
+    [(well, line)] = clean(directories, ())
     assert well
     assert "kept; to remove it" in line
-    assert list(clean(places, (NAME,))) == [(True, f"{NAME}: removed")]
+    assert list(clean(directories, (NAME,))) == [(True, f"{NAME}: removed")]
     assert machine.clusters == {}
 
 
 def test_clean_leaves_what_a_run_holds(machine: Standins) -> None:
     with provider(machine).provide():
-        [(_, line)] = clean(provider(machine).places, ())
+        [(_, line)] = clean(provider(machine).directories, ())
         assert "in use by a run" in line
         assert NAME in machine.clusters
 
@@ -250,23 +253,87 @@ def test_clean_leaves_a_foreign_cluster_of_a_recorded_name(
 ) -> None:
     abandon(machine, tmp_path)
     machine.have({NAME: "/somebody/elses"})
-    [(_, line)] = clean(provider(machine).places, ())
+    [(_, line)] = clean(provider(machine).directories, ())
     assert "not ours; left alone" in line
     assert NAME in machine.clusters
 
 
-def test_a_mapped_port_is_the_same_at_the_host_and_at_the_service(
-    machine: Standins, tmp_path: Path
+HIDDEN = [
+    pytest.param({"OperatingSystem": "Docker Desktop"}, "Docker Desktop runs", id="Desktop, WSL2"),
+    pytest.param(
+        {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]},
+        "docker is rootless",
+        id="rootless",
+    ),
+]
+INGRESS: list[Row] = [
+    (r"kubectl .* get service/istio-ingressgateway .*", {"says": "service/istio-ingressgateway"}),
+    (r"kubectl .* patch service/istio-ingressgateway --patch=.*", {}),
+]
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port of this host behind which somebody listens, as the engine does for a mapped one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        monkeypatch.setattr(ports, "free", lambda: port)
+        yield port
+
+
+@pytest.mark.parametrize(("engine", "_why"), HIDDEN)
+def test_where_nodes_are_not_reached_a_port_of_this_host_leads_to_the_gateway(
+    machine: Standins, tmp_path: Path, listening: int, engine: dict[str, object], _why: str
 ) -> None:
-    machine.answer((r"kubectl .* patch service/istio-ingressgateway --patch=.*", {}))
-    with provider(machine, mapped=True).provide() as access:
-        assert access.node_address == "127.0.0.1"
+    machine.answer(about(**engine), *INGRESS)
+    with provider(machine).provide() as access:
+        assert (access.node_address, access.has("node-port")) == ("127.0.0.1", True)
         config = json.loads((tmp_path / "state" / NAME / "kind.json").read_text())
     [mapping] = config["nodes"][0]["extraPortMappings"]
     [patch] = [call for call in machine.calls("kubectl") if " patch " in call]
     port = json.loads(patch.partition("--patch=")[2])["spec"]["ports"][0]
-    assert mapping["hostPort"] == mapping["containerPort"] == port["nodePort"]
+    assert mapping["hostPort"] == mapping["containerPort"] == port["nodePort"] == listening
     assert port["port"] == 80
+
+
+@pytest.mark.parametrize(("engine", "why"), HIDDEN)
+def test_where_the_mapped_port_does_not_answer_the_gateway_is_forwarded(
+    machine: Standins, engine: dict[str, object], why: str
+) -> None:
+    machine.answer(about(**engine), *INGRESS)
+    with provider(machine).provide() as access:
+        assert access.node_address is None
+        assert access.features & set(ACCESS_PATHS) == {"gateway-forward"}
+        assert any(
+            f"NodePorts are not reached from this machine ({why}" in n for n in access.notes
+        )
+
+
+def test_a_kept_cluster_is_reached_by_the_port_that_it_was_made_with(
+    machine: Standins, listening: int
+) -> None:
+    machine.answer(about(OperatingSystem="Docker Desktop"), *INGRESS)
+    for _ in range(2):
+        with provider(machine, keep=True).provide() as access:
+            assert (access.node_address, access.has("node-port")) == ("127.0.0.1", True)
+
+
+def test_a_mapped_port_that_is_taken_meanwhile_is_the_hosts_fault(machine: Standins) -> None:
+    error = "ERROR: failed to create cluster: Bind for 127.0.0.1 failed: port is already allocated"
+    machine.answer(about(OperatingSystem="Docker Desktop"), (CREATE, {"code": 1, "says": error}))
+    with pytest.raises(HostNotFit, match=r"port 3\d+ of .*was taken") as raised:
+        provider(machine).provide().__enter__()
+    assert raised.value.exit_code == 11
+    assert left(machine) == []
+
+
+def test_an_installation_without_an_ingress_gateway_needs_no_port(machine: Standins) -> None:
+    machine.answer(
+        about(OperatingSystem="Docker Desktop"),
+        (r"kubectl .* get service/istio-ingressgateway .*", {"says": ""}),
+    )
+    with provider(machine, how=Installation(settings=("profile=minimal",))).provide():
+        assert not machine.unexpected
 
 
 def test_the_users_kubeconfig_is_not_touched(

@@ -7,6 +7,7 @@ import io
 import tarfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Publisher(http.server.ThreadingHTTPServer):
         self.kind = "application/octet-stream"
         self.cut = 0
         self.ranges: list[str] = []
+        self.paths: list[str] = []
 
     def publish(self, content: bytes, sha256: str = "") -> None:
         self.files["/tool"] = content
@@ -44,6 +46,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Publisher
 
     def do_GET(self) -> None:
+        self.server.paths.append(self.path)
         content = self.server.files.get(self.path)
         if content is None:
             self.send_error(404)
@@ -106,13 +109,40 @@ def test_a_rest_that_does_not_fit_is_begun_anew(publisher: Publisher, tmp_path: 
     assert fetched(publisher.to(tmp_path / "tool")).read_bytes() == FILE
 
 
+def test_two_runs_that_download_at_once_share_one_download(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.publish(archive("istio-1.29.6"))
+    wanted = publisher.to(tmp_path / "istio", unpack="istio-1.29.6")
+    results: list[Path | Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(fetched(wanted))
+        except Exception as e:  # noqa: BLE001  # whatever it is, the test shows it
+            results.append(e)
+
+    runs = [threading.Thread(target=run) for _ in range(4)]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join(30)
+    assert results == [wanted.target] * 4
+    assert (wanted.target / "bin" / "istioctl").read_bytes() == FILE
+    assert publisher.paths.count("/tool") == 1
+
+
+def held(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix != ".lock"]
+
+
 def refused(publisher: Publisher, folder: Path, words: str, unpack: str = "") -> None:
     """It ends in one line with these words, and nothing is left."""
     with pytest.raises(ProvisioningFailed, match=words) as raised:
         fetched(publisher.to(folder / "tool", unpack))
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 10
-    assert list(folder.iterdir()) == []
+    assert held(folder) == []
 
 
 def test_a_mismatch_deletes_and_stops(publisher: Publisher, tmp_path: Path) -> None:
@@ -164,7 +194,32 @@ def test_an_archive_is_unpacked_without_its_root(publisher: Publisher, tmp_path:
     publisher.publish(archive("istio-1.29.6"))
     folder = fetched(publisher.to(tmp_path / "istio", unpack="istio-1.29.6"))
     assert (folder / "bin" / "istioctl").read_bytes() == FILE
-    assert list(tmp_path.iterdir()) == [folder]
+    assert held(tmp_path) == [folder]
+
+
+def test_an_archive_is_unpacked_by_a_python_without_filters(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def old(archive: tarfile.TarFile, path: Path) -> None:
+        unpacked(archive, path, filter="data")
+
+    unpacked = tarfile.TarFile.extractall
+    monkeypatch.setattr(tarfile.TarFile, "extractall", old)
+    monkeypatch.delattr(tarfile, "data_filter")
+    publisher.publish(archive("istio-1.29.6"))
+    folder = fetched(publisher.to(tmp_path / "istio", unpack="istio-1.29.6"))
+    assert (folder / "bin" / "istioctl").read_bytes() == FILE
+
+
+def test_a_run_waits_no_longer_than_a_download_may_take(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = publisher.to(tmp_path / "tool")
+    with wanted.lock:
+        monkeypatch.setattr(download, "WHOLE_SECONDS", 0.1)
+        failed = pytest.raises(ProvisioningFailed, match=r"another run has not .*tool\.lock")
+        with failed, ThreadPoolExecutor() as thread:
+            thread.submit(fetched, wanted).result()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What the host lacks is said before anything is made, with the command that mends it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,13 @@ from fixtures.providers.kind import host
 from fixtures.providers.kind.installing import Installation
 from fixtures.run.cluster import kind_for, sources
 from fixtures.run.settings import KindSettings, Settings
-from tests.providers.kinds import machine, provider
-from tests.providers.standins import INFO, Row, Standins
+from fixtures.run.timeline import Timeline
+from tests.providers.kinds import ABOUT, about, machine, provider
+from tests.providers.standins import Row, Standins
 
 __all__ = ["machine"]
-SERVER, ABOUT = r"docker info --format \{.*", r"docker info --format=.*"
+SERVER = r"docker info --format \{.*"
 DEMO, DEFAULT = Installation(), Installation(settings=("profile=default",))
-
-
-def about(**told: object) -> Row:
-    return ABOUT, {"says": json.dumps({**INFO, **told})}
 
 
 LACKS = [
@@ -115,7 +111,7 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: Stand
     registries, announced = sources(settings)
     assert registries == ("mirror.example:5000", "quay.io", "docker.io")
     assert announced == ()
-    assert kind_for(settings).hub == "mirror.example:5000/istio"
+    assert kind_for(settings, Timeline()).hub == "mirror.example:5000/istio"
     plain, ending = sources(replace(settings, kind=KindSettings()))
     assert "registry.istio.io" in plain
     assert "registry.istio.io" in ending[0]

@@ -1,6 +1,7 @@
 """Istio is installed as the documentation says, and a failure names who is not ready, and why."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from fixtures.providers.kind.installing import (
     _as_helm,
     install,
 )
-from tests.providers.kinds import FOUND, left, machine, provider
+from tests.providers.kinds import found, left, machine, provider
 from tests.providers.standins import INSTALL, KUBE, Standins
 
 __all__ = ["machine"]
@@ -131,8 +132,8 @@ def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
 def test_a_revision_of_the_users_is_told(
     machine: Standins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = SimpleNamespace(**{**vars(FOUND), "revision": "canary"})
-    monkeypatch.setattr(Kind, "_found", lambda *_: found)
+    canary = replace(found(hidden=False), revision="canary")
+    monkeypatch.setattr(Kind, "_found", lambda *_, hidden: canary)
     how = Installation(settings=("revision=canary",))
     with provider(machine, how=how).provide() as access:
         assert access.revision == "canary"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.providers.base import Access, HostNotFit, ProvisioningFailed
-from fixtures.providers.kind.archives import Loads, sorted_out
+from fixtures.providers.kind.archives import Loads, grouped
 from fixtures.run.timeline import Timeline, critical_path
 from tests.providers.kinds import NAME, archive_of, left, machine, provider
 from tests.providers.standins import INSTALL, Standins
@@ -87,7 +87,7 @@ def test_archives_are_sorted_by_who_waits_for_them(tmp_path: Path) -> None:
     both = archive_of(tmp_path / "2.tar", "b/examples-bookinfo-reviews-v1:1", "a/proxyv2:1")
     sample = archive_of(tmp_path / "3.tar", "b/examples-bookinfo-reviews-v1:1")
     other = archive_of(tmp_path / "4.tar", "kindest/pilots:1")
-    assert sorted_out((other, sample, both, istio)) == Loads((both, istio), (sample,), (other,))
+    assert grouped((other, sample, both, istio)) == Loads((both, istio), (sample,), (other,))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>"], ids=["empty", "HTML"])

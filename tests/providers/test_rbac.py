@@ -147,5 +147,5 @@ def test_who_lacks_a_permission_reads_which_in_one_line(ruled: Ruled, tmp_path: 
         "a permission is missing: validatingwebhookconfigurations.admissionregistration.k8s.io is "
         'forbidden: User "system:serviceaccount:seatrial:seatrial" cannot list resource '
         '"validatingwebhookconfigurations" in API group "admissionregistration.k8s.io" at the '
-        "cluster scope (docs/rbac has the role that a walk needs)"
+        "cluster scope (docs/rbac has the role that a run needs)"
     )

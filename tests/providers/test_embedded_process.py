@@ -6,17 +6,18 @@ from queue import Queue
 
 import pytest
 
-from fixtures.providers import rehearsal
+from fixtures.providers import embedded_process
 from fixtures.providers.base import HostNotFit, ProvisionError, ProvisioningFailed
-from fixtures.providers.rehearsal import Rehearsal
+from fixtures.providers.embedded_process import Embedded
+from tests.embedded.conftest import started
 
 READY = 'print(\'{"ready": true, "node": "127.9.0.2", "features": ["writes"]}\', flush=True); '
 
 
-def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Rehearsal:
+def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Embedded:
     died = deaths or Queue[str]()
     command = (sys.executable, "-c", f"import sys; {code}")
-    return Rehearsal("1.31.0", "1.35", folder / "log" / "embedded.log", died.put, command=command)
+    return Embedded("1.31.0", "1.35", folder / "log" / "embedded.log", died.put, command=command)
 
 
 def test_access_says_what_the_process_said(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_a_process_that_does_not_become_ready_is_one_line(
     kind: type[ProvisionError],
     words: str,
 ) -> None:
-    monkeypatch.setattr(rehearsal, "READY_SECONDS", 0.3 if "stdin" in code else 30)
+    monkeypatch.setattr(embedded_process, "READY_SECONDS", 0.3 if "stdin" in code else 30)
     with pytest.raises(kind, match=words) as raised, provider(tmp_path, code).provide():
         pass
     assert "\n" not in str(raised.value)
@@ -73,6 +74,12 @@ def test_an_end_that_we_asked_for_is_no_death(tmp_path: Path) -> None:
     assert deaths.empty()
 
 
+@pytest.mark.parametrize("version", ["1.31", "v1.31", "1.31.0"])
+def test_the_cluster_alone_takes_versions_as_the_run_does(tmp_path: Path, version: str) -> None:
+    with started(tmp_path, "--istio-version", version, "--state", "empty") as cluster:
+        assert cluster.ready["ready"] is True
+
+
 def test_another_system_is_told_to_use_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +93,7 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
     code += 'print(\'{"ready": true, "absent": ["gone"], "revision": "canary"}\', flush=True); '
     command = (sys.executable, "-c", f"import sys; {code} sys.stdin.read()")
     log = tmp_path / "embedded.log"
-    wished = Rehearsal(
+    wished = Embedded(
         *("1.31.0", "1.35", log, Queue[str]().put, "helm", ("revision=canary", "a=b")),
         command=command,
     )

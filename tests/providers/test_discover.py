@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.providers import engines
-from fixtures.providers.engines import Engine, NoEngine, find_engine
+from fixtures.providers import discover
+from fixtures.providers.discover import Engine, NoEngine, find_engine
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_server_is_asked(
     (tmp_path / "docker").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(engines, "ANSWERS_SECONDS", 0.2)
+    monkeypatch.setattr(discover, "ANSWERS_SECONDS", 0.2)
     assert find_engine() == found
 
 
