@@ -34,7 +34,20 @@ BAD = [
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
     pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
     pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
-    pytest.param(("--inject-fault", "bad-luck"), 4, "no such fault: bad-luck; see --list-faults", id="fault"),
+    pytest.param(("--inject-fault", "bad-luck"), 4, "bad-luck; see --list-faults", id="fault"),
+    pytest.param(("--inject-fault", "dns-dwon"), 4, "did you mean dns-down", id="misspelt fault"),
+    pytest.param(
+        ("--prove", "--only-fault", "dns-dwon"),
+        4,
+        "did you mean dns-down",
+        id="misspelt for proof",
+    ),
+    pytest.param(
+        ("--prove", "--only-fault", "kubernetes-too-old"),
+        4,
+        "kubernetes-too-old cannot be injected into a live mesh",
+        id="a fault that a live mesh cannot have",
+    ),
     pytest.param(
         ("--inject-fault", FAULT, "--provider", "existing"),
         13,
