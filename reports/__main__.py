@@ -22,8 +22,8 @@ BAD_INPUT = 4
 
 
 def main(arguments: list[str]) -> int:
-    """Do what is asked; each mistake is one line."""
-    given = _parser().parse_args(arguments)
+    """Run one command; each mistake is one line."""
+    given = parser().parse_args(arguments)
     try:
         return int(given.run(given))
     except Unreadable as e:
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
         return BAD_INPUT
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m reports", description="Work with reports.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("compare", help="what changed between two runs; 1 on a regression")
@@ -92,8 +93,8 @@ def _verify(given: argparse.Namespace) -> int:
     if wrong:
         _say(*(f"{given.file}: {line}" for line in wrong))
         return 1
-    told = f"{given.file}: whole and unchanged, {len(files) - 1} files"
-    _say(told, f"sha256 {digest(given.file)}", _run_of(files, given.file))
+    line = f"{given.file}: whole and unchanged, {len(files) - 1} files"
+    _say(line, f"sha256 {digest(given.file)}", _run_of(files, given.file))
     return 0
 
 

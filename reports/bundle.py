@@ -22,7 +22,7 @@ NAME = "bundle.zip"
 SUMS = "SHA256SUMS"
 WRITTEN = ("report.html", FILE, "junit.xml", "summary.md", "statement.yaml")
 PROOF = "prove.md"
-ALSO = (PROOF, "diagnostics")
+ALSO = (PROOF, "table.html", "diagnostics")
 MOST_FILES = 5_000
 MOST_BYTES = 256 * 1024 * 1024
 BEFORE_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
@@ -138,7 +138,7 @@ def _plain(name: str) -> bool:
 def _content(
     archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Every file's bytes, of which there are no more than was said."""
+    """Every file's bytes, of which there are no more than announced."""
     files: dict[str, bytes] = {}
     wrong: list[str] = []
     for entry in entries:
@@ -168,19 +168,19 @@ def _between(
 
 def _against_sums(files: Mapping[str, bytes]) -> Iterator[str]:
     if SUMS not in files:
-        yield f"{SUMS}: missing: nothing tells what the files were"
+        yield f"{SUMS}: missing: the sums of the files are gone"
         return
-    told: dict[str, str] = {}
+    known: dict[str, str] = {}
     for number, line in enumerate(files[SUMS].decode(errors="replace").splitlines(), 1):
         found = LINE.fullmatch(line)
-        if found is None or found[2] in told:
+        if found is None or found[2] in known:
             yield f"{SUMS}: line {number} is no sum, or is there twice"
             continue
-        told[found[2]] = found[1]
-    for name in sorted({*told, *WRITTEN} - set(files)):
+        known[found[2]] = found[1]
+    for name in sorted({*known, *WRITTEN} - set(files)):
         yield f"{name}: missing"
     for name in sorted(set(files) - {SUMS}):
-        if name not in told:
+        if name not in known:
             yield f"{name}: added: {SUMS} does not know it"
-        elif hashlib.sha256(files[name]).hexdigest() != told[name]:
-            yield f"{name}: changed: it is not what {SUMS} says"
+        elif hashlib.sha256(files[name]).hexdigest() != known[name]:
+            yield f"{name}: changed: it differs from {SUMS}"

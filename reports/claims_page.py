@@ -1,7 +1,7 @@
 """`python -m reports.claims_page` writes docs/claims.md and suites/ledger.txt, from the suites.
 
-The page is for readers, the ledger is what each run is held against. With `--check` nothing is
-written, and it ends with 1 if one of them is not what the suites say.
+The page is for readers, each run is held against the ledger. With `--check` nothing is
+written, and it ends with 1 if one of them is not what the suites hold.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PAGE = ROOT / "docs" / "claims.md"
 LEDGER = ROOT / "suites" / NAME
 TOP = """# Claims
 
-Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of the state,
+Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of a run,
 with where it is written that it must be so, what to look at when it is not, and the faults that
-must turn it red.
+must make it fail.
 """
 
 
@@ -43,13 +43,13 @@ class Listener:
 
 
 def claims() -> list[Claim]:
-    """Every claim of the suites, in the order of the state."""
+    """Every claim of the suites, in the order of a run."""
     listener = Listener()
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         code = pytest.main([str(ROOT / "suites"), "--collect-only", "-q"], plugins=[listener])
     if code:
-        raise SystemExit(f"the suites cannot be read:\n{said.getvalue()}")
+        raise SystemExit(f"the suites cannot be read:\n{output.getvalue()}")
     return sorted(listener.claims, key=lambda claim: claim.stage.number)
 
 
@@ -68,7 +68,11 @@ def page(found: list[Claim]) -> str:
 def _about(claim: Claim) -> list[str]:
     marks = [claim.level]
     marks += [f"needs {claim.feature}"] if claim.feature else []
-    marks += ["gate: what needs this stage is blocked if it fails"] if claim.blocking else []
+    marks += (
+        ["blocking: if it fails, the stages that need this one are blocked"]
+        if claim.blocking
+        else []
+    )
     faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if fault.must_fail(claim.id)]
     return [
         "",
@@ -98,7 +102,7 @@ def main(arguments: list[str]) -> int:
     stale = [p for p, text in texts.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:
         name = path.relative_to(ROOT)
-        sys.stderr.write(f"{name} is not what the suites say: run tox -e docs\n")
+        sys.stderr.write(f"{name} is not what the suites hold: run tox -e docs\n")
     return 1 if stale else 0
 
 

@@ -1,6 +1,6 @@
-"""What asks the same again: the command, and the suite's own version.
+"""What runs the same again: the command, and the suite's own version.
 
-For whoever reads a report and wants to see it himself.
+For a reader of a report who wants to repeat it.
 Versions are those that were found, not those that were typed: "the newest" is another one next
 month. Nothing that is only of this machine (paths of reports, patience) stands in it.
 """
@@ -24,7 +24,7 @@ GIT_SECONDS = 5
 
 @cache
 def suite() -> str:
-    """Version and commit of this checkout, as far as they can be told."""
+    """Version and commit of this checkout, as far as they are known."""
     try:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
@@ -35,7 +35,7 @@ def suite() -> str:
 
 def _commit() -> str:
     git = shutil.which("git")
-    if not git or not (ROOT / ".git").exists():  # a folder above may be somebody else's checkout
+    if not git or not (ROOT / ".git").exists():  # a folder above may be another checkout
         return ""
     command = [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
@@ -48,7 +48,7 @@ def _commit() -> str:
 
 
 def command_of(settings: Settings) -> str:
-    """The command line of a state, to be typed in a checkout of the same commit."""
+    """The command line of a run, to be typed in a checkout of the same commit."""
     return shlex.join(["tox", "-e", "smoke", "--", *_options(settings)])
 
 

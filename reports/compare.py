@@ -1,4 +1,4 @@
-"""Two walks side by side, as text, Markdown or HTML; what differs, `reports.differences` tells."""
+"""Two runs side by side, as text, Markdown or HTML; `reports.differences` decides what differs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _text(found: Comparison) -> Iterator[str]:
     yield f"old: {found.old} ({found.old.name})"
     yield f"new: {found.new} ({found.new.name})"
     yield from (f"note: {caveat}" for caveat in found.caveats)
-    for section in found.told:
+    for section in found.changed:
         yield ""
         yield f"{section.title} ({len(section.changes)})"
         for change in section.changes:
@@ -48,7 +48,7 @@ def _markdown(found: Comparison) -> Iterator[str]:
     yield f"- old: {escape(str(found.old))} ({code(found.old.name)})"
     yield f"- new: {escape(str(found.new))} ({code(found.new.name)})"
     yield from (f"- {caveat}" for caveat in found.caveats)
-    for section in found.told:
+    for section in found.changed:
         yield from ("", f"## {section.title}", "", "| what | old | new | |", "|---|---|---|---|")
         yield from map(_row, section.changes)
 

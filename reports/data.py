@@ -1,4 +1,4 @@
-"""report.json: the walk as data, for machines and for comparing two walks.
+"""report.json: the run as data, for machines and for comparing two runs.
 
 Its form is held by `report.schema.json` beside this module.
 """
@@ -10,17 +10,17 @@ from typing import Any
 
 from fixtures.run.state import Result
 from fixtures.run.timeline import critical_path
-from reports.model import Run, StageRun
+from reports.failures import Failure
+from reports.model import Run, StageRun, Subject
 
 SCHEMA_VERSION = 2
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """The whole walk as plain data."""
+    """The whole run as plain data."""
     return {
         "schema": SCHEMA_VERSION,
-        "subject": {**asdict(run.subject), "features": list(run.subject.features)}
-        | {"posed": list(run.subject.posed)},
+        "subject": _subject(run.subject),
         "headline": run.headline,
         "verdict": run.sentence,
         "suite": run.suite,
@@ -33,8 +33,10 @@ def as_json(run: Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "counts": dict(run.counts),
         "missing": list(run.missing),
+        "left_out": list(run.left_out),
         "stages": [_stage(stage) for stage in run.stages],
         "claims": [_claim(result) for result in run.results],
+        "failures": [_failure(failure) for failure in run.failures],
         "seen": run.seen,
         "waits": [
             {
@@ -48,6 +50,26 @@ def as_json(run: Run) -> dict[str, Any]:
         "plan": _plan(run),
         "notes": list(run.notes),
         "diagnostics": list(run.diagnostics),
+    }
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    held = asdict(subject)
+    simulated = held.pop("simulated")
+    return {**held, "features": list(subject.features), "posed": list(simulated)}
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "title": failure.title,
+        "stage": failure.stage.name,
+        "message": failure.message,
+        "look": list(failure.next_steps),
+        "hint": failure.hint,
+        "claims": [result.claim.id for result in failure.claims],
+        "preparations": [broken.stage.name for broken in failure.preparations],
+        "blocked": [result.claim.id for result in failure.blocked],
+        "may_follow_from": failure.may_follow_from,
     }
 
 
@@ -74,6 +96,7 @@ def _stage(run: StageRun) -> dict[str, Any]:
         "title": run.stage.title,
         "prepared": None if run.prepared is None else round(run.prepared, 3),
         "broken": run.broken.cause if run.broken else None,
+        "by_preparation": bool(run.broken and run.broken.by_preparation),
     }
 
 

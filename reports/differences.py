@@ -1,7 +1,7 @@
-"""What changed between two walks, as data: who shows it is `reports.compare`.
+"""What changed between two runs, as data; `reports.compare` shows it.
 
-A regression is a claim that held and does not hold any more, or a walk that did not end. What is
-not asked any more is lost; that is told, and is a regression only for who requires all.
+A regression is a claim that passed and does not any more, or a run that did not end. What is not
+tested any more is lost; that is reported, and is a regression only where all is required.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that differs, and what more there is to say of it."""
+    """One thing that differs, and details."""
 
     name: str
     before: str
@@ -47,7 +47,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two walks, held against each other."""
+    """Two runs, compared."""
 
     old: Stored
     new: Stored
@@ -60,8 +60,8 @@ class Comparison:
         return any(section.bad and section.changes for section in self.sections)
 
     @property
-    def told(self) -> tuple[Section, ...]:
-        """The sections that have something to tell."""
+    def changed(self) -> tuple[Section, ...]:
+        """The sections in which something changed."""
         return tuple(section for section in self.sections if section.changes)
 
     @property
@@ -76,15 +76,15 @@ class Comparison:
 
 
 def compare(old: Stored, new: Stored, *, require_all: bool = False) -> Comparison:
-    """Hold a walk against an earlier one."""
+    """Compare a run with an earlier one."""
     both = [(old.claims[name], claim) for name, claim in new.claims.items() if name in old.claims]
     sections = (
         Section("Regressions", (*_ended(old, new), *_turned(both, worse=True)), bad=True),
         Section("Lost claims", tuple(_lost(old, new)), bad=require_all),
         Section("Fixes", tuple(_turned(both, worse=False))),
-        Section("Still not so", tuple(_still(both))),
+        Section("Still failing", tuple(_still(both))),
         Section("New claims", tuple(_gained(old, new))),
-        Section("Fewer objects examined", tuple(_fewer(both))),
+        Section("Fewer objects inspected", tuple(_fewer(both))),
         Section("Slower waits", tuple(_slower(old.waits, new.waits))),
         Section("Subject", tuple(_subject(old, new))),
         *(
@@ -97,14 +97,14 @@ def compare(old: Stored, new: Stored, *, require_all: bool = False) -> Compariso
 
 
 def _ended(old: Stored, new: Stored) -> Iterator[Change]:
-    """A walk that did not come to its first claim has nothing else to tell."""
+    """A run that did not come to its first claim has nothing else to compare."""
     if old.complete and not new.complete:
-        yield Change("the walk", "complete", "INCOMPLETE", new.reason)
+        yield Change("the run", "complete", "INCOMPLETE", new.reason)
 
 
 def _turned(both: list[tuple[StoredClaim, StoredClaim]], *, worse: bool) -> Iterator[Change]:
     for before, after in both:
-        if (before.held and after.wrong) if worse else (before.wrong and after.held):
+        if (before.passed and after.wrong) if worse else (before.wrong and after.passed):
             more = after.message if worse else after.text
             yield Change(after.id, before.verdict, after.verdict, more)
 
@@ -116,7 +116,7 @@ def _still(both: list[tuple[StoredClaim, StoredClaim]]) -> Iterator[Change]:
 
 
 def _lost(old: Stored, new: Stored) -> Iterator[Change]:
-    """What held and is not asked any more, or not claimed."""
+    """What passed and is not tested any more, or not claimed."""
     for before in old.claims.values():
         after = new.claims.get(before.id)
         if after is None:
@@ -136,7 +136,7 @@ def _gained(old: Stored, new: Stored) -> Iterator[Change]:
 
 def _fewer(both: list[tuple[StoredClaim, StoredClaim]]) -> Iterator[Change]:
     for before, after in both:
-        if before.held and after.held and after.examined < before.examined:
+        if before.passed and after.passed and after.examined < before.examined:
             yield Change(after.id, str(before.examined), str(after.examined), after.text)
 
 
@@ -161,16 +161,16 @@ def _subject(old: Stored, new: Stored) -> Iterator[Change]:
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
-            yield Change(name, old.get(name, "not seen"), new.get(name, "not seen"))
+            yield Change(name, old.get(name, "not recorded"), new.get(name, "not recorded"))
 
 
 def _caveats(old: Stored, new: Stored) -> Iterator[str]:
     """What makes the comparison worth less than it looks."""
     for which, run in (("OLD", old), ("NEW", new)):
         if not run.complete:
-            yield f"{which} is INCOMPLETE: what it did not come to counts as not so."
+            yield f"{which} is INCOMPLETE: what it did not come to counts as failing."
         if run.partial:
-            yield f"{which} is PARTIAL: only a selection of claims was asked in it."
+            yield f"{which} is PARTIAL: only a selection of claims was tested in it."
         for what in run.lacks:
             yield f"{which} is of an older form and does not hold {what}: not compared."
     for before, after in pairwise((old, new)):
@@ -178,4 +178,4 @@ def _caveats(old: Stored, new: Stored) -> Iterator[str]:
         if kinds[0] != kinds[1]:
             yield f"OLD is of evidence {kinds[0]}, NEW of {kinds[1]}: they are not of one kind."
     if "rehearsal" in {old.subject["evidence"], new.subject["evidence"]}:
-        yield "A rehearsal proves nothing of a cluster, and neither does its comparison."
+        yield "A rehearsal proves nothing about a real cluster, and neither does its comparison."

@@ -1,8 +1,7 @@
 """report.html: one self-contained page that a person decides by; verdicts need no script.
 
-The page is ours, static and made of a template; pytest-html draws its own table below it
-(`reports.table`). Where pytest-html does not get to write (an aborted run), the same page stands
-alone.
+Static, and made of a template; pytest-html's table is a page of its own (`reports.table`), which
+this one links to where it was written.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ import jinja2
 from markupsafe import escape
 
 from fixtures.run.state import Result
-from reports.model import EXIT_WORDS, Run, StageRun
+from reports.failures import Failure, unprepared
+from reports.model import EXIT_WORDS, Run, reserved
 from reports.pictures.mesh import mesh_of, proxies_of
 from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of
 from reports.terminal import WORDS
@@ -31,10 +31,10 @@ _JINJA = jinja2.Environment(
 )
 _DIGEST = re.compile(r"(?P<image>[^@,\s]+)@(?P<digest>[^,\s]+)")
 MEANINGS = {
-    "blocked": "not checked, because something that it needs is broken",
-    "not-claimed": "not checked, because this cluster does not offer what it is about",
-    "error": "it could not be checked, or the check proved nothing",
-    "not-asked": "the run ended before it",
+    "blocked": "not tested, because something that it needs is broken",
+    "not-claimed": "not tested, because this cluster does not offer what it is about",
+    "error": "it could not be tested, or the test proved nothing",
+    "not-tested": "the run ended before it",
 }
 
 
@@ -47,14 +47,16 @@ class Fact:
     small: str = ""
 
 
-def article(run: Run) -> str:
-    """The page's content, without its frame."""
+def article(run: Run, table: str = "") -> str:
+    """The page's content, without its frame; `table` names pytest-html's page beside it."""
     return _JINJA.get_template("report.html.jinja2").render(
         run=run,
         tone=tone(run),
         facts=tuple(facts(run)),
         images=images(run),
-        causes=causes(run),
+        table=table,
+        unprepared=unprepared,
+        reserved=reserved(),
         meanings=MEANINGS,
         mesh=mesh_of(run),
         line=timeline_of(run),
@@ -63,18 +65,19 @@ def article(run: Run) -> str:
         open_lines=OPEN_LINES,
         in_words=in_words,
         word=word_of,
-        files=lambda stage: files(run, stage),
+        files=lambda failure: files(run, failure),
     )
 
 
-def page(run: Run) -> str:
-    """The whole page, without pytest-html's table."""
+def page(run: Run, table: str = "") -> str:
+    """The whole page."""
     style = STYLE.read_text(encoding="utf-8")
     title = escape(title_of(run))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>{title}</title><style>{style}</style></head><body>{article(run)}</body></html>\n"
+        f"<title>{title}</title><style>{style}</style></head>"
+        f"<body>{article(run, table)}</body></html>\n"
     )
 
 
@@ -94,28 +97,28 @@ def tone(run: Run) -> str:
 
 def word_of(result: Result) -> str:
     """The verdict on a claim, in a word or two."""
-    return WORDS[result.verdict][0].lower() if result.tested else "not asked"
+    return WORDS[result.verdict][0].lower() if result.tested else "not tested"
 
 
 def facts(run: Run) -> Iterator[Fact]:
-    """What was looked at, as far as the run got to know."""
+    """What was tested, as far as the run got to know."""
     subject, seen = run.subject, run.seen
-    told = seen["version"]
-    istiod = told.get("istiod", "")
+    versions = seen["version"]
+    istiod = versions.get("istiod", "")
     yield Fact(
         "Istio control plane",
         istiod.partition("-")[0] or subject.istio or UNKNOWN,
-        f"istiod says {istiod}" if istiod else "as asked for, not read from the cluster",
+        f"istiod reports {istiod}" if istiod else "as requested, not read from the cluster",
     )
     proxies = {tag for tag in proxies_of(seen).values() if tag}
-    proxies |= {told["sidecars"]} if "sidecars" in told else set()
+    proxies |= {versions["sidecars"]} if "sidecars" in versions else set()
     yield Fact(
         "Istio data plane",
         ", ".join(sorted(proxies)) or UNKNOWN,
-        "image tags of the proxies" if proxies else "no proxy was looked at",
+        "image tags of the proxies" if proxies else "no proxy was inspected",
     )
-    installer = told.get("istioctl", "")
-    label = "label operator.istio.io/version" if installer else "nothing in the cluster tells it"
+    installer = versions.get("istioctl", "")
+    label = "label operator.istio.io/version" if installer else "nothing in the cluster shows it"
     yield Fact("istioctl", installer or UNKNOWN, label)
     yield Fact("Kubernetes", subject.kubernetes or UNKNOWN)
     for name, runs in seen["node"].items():
@@ -128,37 +131,24 @@ def facts(run: Run) -> Iterator[Fact]:
 
 
 _EVIDENCE = {
-    "conformance": "conformance: a real cluster answered",
-    "rehearsal": "rehearsal: a simulated cluster answered",
-    "none": "none: no cluster answered",
+    "conformance": "conformance: a real cluster",
+    "rehearsal": "rehearsal: the embedded, simulated cluster",
+    "none": "none: there was no cluster",
 }
 
 
 def images(run: Run) -> tuple[tuple[str, str, str], ...]:
     """What ran: container, image and digest, a row for each that differs."""
     rows = []
-    for name, told in run.seen["image"].items():
-        for one in told.split(", "):
+    for name, images_seen in run.seen["image"].items():
+        for one in images_seen.split(", "):
             found = _DIGEST.fullmatch(one)
             image, digest = found.group("image", "digest") if found else (one, "")
             rows.append((name, image, digest))
     return tuple(rows)
 
 
-def causes(run: Run) -> list[tuple[StageRun, Result]]:
-    """What failed, each cause once: claims that fail with their stage's one cause are one."""
-    found: list[tuple[StageRun, Result]] = []
-    for stage in run.stages:
-        seen = set()
-        for result in stage.results:
-            if result.verdict in {"failed", "error"} and result.tested:
-                if result.message not in seen:
-                    found.append((stage, result))
-                seen.add(result.message)
-    return found
-
-
-def files(run: Run, stage: StageRun) -> tuple[str, ...]:
-    """The files that were collected about a stage, for who wants to look further."""
-    folder = f"{stage.stage.number:02}-{stage.stage.name}/"
+def files(run: Run, failure: Failure) -> tuple[str, ...]:
+    """The files that were collected when a failure's stage failed."""
+    folder = f"{failure.stage.number:02}-{failure.stage.name}/"
     return tuple(name for name in run.diagnostics if name.startswith(folder))

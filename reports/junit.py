@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from fixtures.run.state import Result
+from reports.failures import unprepared
 from reports.model import EXIT_WORDS, Run, StageRun
 
 # What XML 1.0 cannot hold, however escaped.
@@ -22,9 +23,10 @@ BAD = ("failure", "error")
 
 
 def as_junit(run: Run) -> str:
-    """The walk as JUnit XML."""
+    """The run as JUnit XML."""
     top = ET.Element("testsuites", name=f"seatrial: {run.headline}", time=f"{run.seconds:.3f}")
     top.extend(_suite(stage, run) for stage in run.stages)
+    top.extend(_unprepared(run))
     top.extend(_of_the_run(run))
     if run.exit_code and not any(case.find(tag) is not None for case in top.iter() for tag in BAD):
         why = f"exit code {run.exit_code}: {EXIT_WORDS.get(run.exit_code, 'see report.html')}"
@@ -50,12 +52,25 @@ def _suite(stage: StageRun, run: Run) -> ET.Element:
     return suite
 
 
-def _of_the_run(run: Run) -> Iterator[ET.Element]:
-    """What is wrong with the run itself: it did not end, or did not ask what it must."""
-    if not run.complete:
-        yield _with_counts(
-            "00 walk", [_synthetic("the walk is complete", "INCOMPLETE", run.reason)]
+def _unprepared(run: Run) -> Iterator[ET.Element]:
+    """Each preparation that failed, once; the claims that it blocks only name it."""
+    cases = [
+        _synthetic(
+            unprepared(broken.stage),
+            "preparation",
+            "\n".join((broken.cause, *(f"next: {command}" for command in broken.next_steps))),
         )
+        for broken in (stage.broken for stage in run.stages)
+        if broken and broken.by_preparation
+    ]
+    if cases:
+        yield _with_counts("00 preparations", cases)
+
+
+def _of_the_run(run: Run) -> Iterator[ET.Element]:
+    """What is wrong with the run itself: it did not end, or did not test what it must."""
+    if not run.complete:
+        yield _with_counts("00 run", [_synthetic("the run is complete", "INCOMPLETE", run.reason)])
     if run.missing:
         cases = [_synthetic(name, "missing", f"{name} is {GONE}. {ASK}") for name in run.missing]
         yield _with_counts("00 ledger", cases)
@@ -82,7 +97,7 @@ def _case(result: Result) -> ET.Element:
     )
     if result.verdict != "passed":
         tag = TAGS[result.verdict]
-        kind = result.verdict if result.tested else "not asked"
+        kind = result.verdict if result.tested else "not tested"
         parts = [result.claim.text, "", result.message]
         parts += [f"next: {command}" for command in result.next_steps]
         parts += [f"hint: {result.claim.hint}"] if result.verdict == "failed" else []

@@ -1,7 +1,7 @@
 """What a run is at right now: a line in place on a terminal, a plain line now and then elsewhere.
 
-Waits (`fixtures.claims.waiting`) and steps (`fixtures.run.timeline`) tell from any thread; nothing here waits
-for them. The lines that stay are the business of `reports.terminal`.
+Waits (`fixtures.claims.waiting`) and steps (`fixtures.run.timeline`) report from any thread;
+nothing here waits for them. The lines that stay are the business of `reports.terminal`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def undisturbed(out: TextIO) -> TextIO:
 
 @dataclass
 class Activity:
-    """Something that goes on; `due` is after how many seconds a plain line tells of it next."""
+    """Something that goes on; `due` is after how many seconds a plain line reports it next."""
 
     words: str
     began: float
@@ -52,15 +52,15 @@ class Activity:
     due: float = FIRST_SECONDS
 
     def line(self, seconds: float, width: int = PLAIN_WIDTH) -> str:
-        """What is said of it after so many seconds; the time stays where words are cut."""
-        told = f", {seconds:.0f} s" + (f" of {self.budget:.0f} s" if self.budget else "")
-        room = max(width - len(told), 10)
+        """The line about it after so many seconds; the time stays where words are cut."""
+        time_used = f", {seconds:.0f} s" + (f" of {self.budget:.0f} s" if self.budget else "")
+        room = max(width - len(time_used), 10)
         words = self.words if len(self.words) <= room else f"{self.words[: room - 1]}…"
-        return words + told
+        return words + time_used
 
 
 class Live:
-    """The line that says what is waited for."""
+    """The line that shows what is waited for."""
 
     def __init__(self, out: TextIO, *, in_place: bool, width: int) -> None:
         self._out = out
@@ -106,11 +106,11 @@ class Live:
             self.clear()
 
     def show(self) -> None:
-        """Say what goes on now: what began last, for that is what the rest waits for."""
+        """Show what goes on now: what began last, for that is what the rest waits for."""
         now = time.monotonic()
         with self._lock:
             if not self._in_place:
-                self._tell_of_long_ones(now)
+                self._report_long_ones(now)
                 return
             lasting = [a for a in self._activities.values() if now - a.began >= BRIEF_SECONDS]
             if lasting:
@@ -126,7 +126,7 @@ class Live:
                 self._write(ERASE)
                 self._drawn = False
 
-    def _tell_of_long_ones(self, now: float) -> None:
+    def _report_long_ones(self, now: float) -> None:
         for activity in list(self._activities.values()):
             seconds = now - activity.began
             if seconds >= activity.due:

@@ -1,4 +1,4 @@
-"""A finished walk as the reports see it: frozen, ordered, with its verdict in one sentence.
+"""A finished run as the reports see it: frozen, ordered, with its verdict in one sentence.
 
 Only what all reports share; how each of them looks is its own module's business.
 """
@@ -14,10 +14,12 @@ from typing import get_args
 
 from fixtures.claims.observations import Kind
 from fixtures.claims.waiting import Wait
-from fixtures.run.stages import Stage
+from fixtures.run.next_steps import reach
+from fixtures.run.stages import RESERVED, Stage
 from fixtures.run.state import VERDICTS, BrokenStage, Result, RunState, Verdict
 from fixtures.run.timeline import Step
 from reports.command import command_of, suite
+from reports.failures import Failure, failures_of, unprepared
 
 EXIT_WORDS = {
     0: "all required claims passed",
@@ -31,16 +33,22 @@ EXIT_WORDS = {
     12: "a required claim is missing, blocked or inspected nothing",
     13: "unsafe target refused",
 }
-# With these the walk came to its end.
+# With these the run came to its end.
 ENDED = {0, 1, 12}
 # Missing claims that the verdict's sentence names; the others are counted.
 NAMED = 3
-WORTH = "This is a rehearsal: it shows that the suite works, and proves nothing of a cluster."
+WORTH = (
+    "A rehearsal runs over the embedded, simulated cluster and proves nothing about a real one."
+)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What was walked over, and what its results are worth."""
+    """What was tested, and what its results are worth.
+
+    Attributes:
+        simulated: what the embedded cluster shows without running it.
+    """
 
     istio: str
     kubernetes: str
@@ -49,7 +57,7 @@ class Subject:
     profile: str
     fault: str
     features: tuple[str, ...]
-    posed: tuple[str, ...]
+    simulated: tuple[str, ...]
     python: str
 
     @property
@@ -60,7 +68,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class StageRun:
-    """One stage of the walk with its results."""
+    """One stage of the run with its results."""
 
     stage: Stage
     results: tuple[Result, ...]
@@ -74,7 +82,9 @@ class Run:
 
     Attributes:
         missing: ids of claims that the ledger requires and that were not among the claims.
-        command: what asks the same again; empty where the user narrowed it.
+        left_out: ids of claims that the profile does not include.
+        reach: when the commands of its failures work after the run; empty where they do as usual.
+        command: what runs the same again; empty where the user narrowed it.
         suite: version and commit of the suite.
     """
 
@@ -92,17 +102,25 @@ class Run:
     steps: tuple[Step, ...]
     diagnostics: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    reach: str = ""
     command: str = ""
     suite: str = ""
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """All results in the order of the state."""
+        """All results in the order of the run."""
         return tuple(result for stage in self.stages for result in stage.results)
 
     @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed, each cause once, the earliest in the chain of causes first."""
+        broken = [stage.broken for stage in self.stages if stage.broken]
+        return failures_of(self.results, broken)
+
+    @property
     def seen(self) -> dict[str, dict[str, str]]:
-        """What the claims saw, by kind and name; values that differ stand side by side."""
+        """What the claims recorded, by kind and name; values that differ stand side by side."""
         found: dict[str, dict[str, set[str]]] = {kind: {} for kind in get_args(Kind)}
         for one in (one for result in self.results for one in result.observations):
             found[one.kind].setdefault(one.name, set()).add(one.value)
@@ -119,19 +137,19 @@ class Run:
 
     @property
     def tally(self) -> dict[str, int]:
-        """The counts for people, who tell what was not asked from what went wrong."""
-        unasked = sum(not result.tested for result in self.results)
+        """The counts for people, with what was not tested apart from what went wrong."""
+        untested = sum(not result.tested for result in self.results)
         tally = {str(verdict): n for verdict, n in self.counts.items()}
-        return tally | {"error": tally["error"] - unasked, "not-asked": unasked}
+        return tally | {"error": tally["error"] - untested, "not-tested": untested}
 
     @property
     def good(self) -> bool:
-        """Whether everything that was asked for was asked, and is so."""
+        """Whether every required claim was tested and passed."""
         return self.complete and self.exit_code == 0
 
     @property
     def kind(self) -> str:
-        """What such a walk is: only one over a real cluster may speak of conformance."""
+        """What such a run is: only one over a real cluster may speak of conformance."""
         if self.subject.evidence == "rehearsal":
             return "rehearsal"
         return "conformance run" if self.subject.evidence == "conformance" else "run"
@@ -140,7 +158,7 @@ class Run:
     def counted(self) -> str:
         """The counts in words, without those that are zero."""
         words = [f"{n} {v.replace('-', ' ')}" for v, n in self.tally.items() if n]
-        return ", ".join(words) or "no claims asked"
+        return ", ".join(words) or "no claims tested"
 
     @property
     def headline(self) -> str:
@@ -155,31 +173,51 @@ class Run:
 
     @property
     def sentence(self) -> str:
-        """The verdict as a whole sentence, which says what it is worth."""
-        over = f"Istio {self.subject.istio} on Kubernetes {self.subject.kubernetes}"
+        """The verdict as a whole sentence, with what it is worth."""
+        over = self._over
         if not self.complete:
             reason = self.reason.rstrip(".")
             kind = " It was a rehearsal." if self.subject.evidence == "rehearsal" else ""
             return f"INCOMPLETE: {reason}. This says nothing about {over}.{kind}"
-        asked = len(self.results) - self.counts["not-claimed"]
-        if not self.results:
-            what = "No claims were asked"
-        elif self.good:
-            what = f"All {asked} claims held" if asked != 1 else "The one claim held"
-            what += f", {left} not claimed" if (left := self.counts["not-claimed"]) else ""
-        else:
-            what = f"{self.counted} of {len(self.results)} claims"
         selection = (
-            " PARTIAL: a selection of claims was asked, not the state." if self.partial else ""
+            " PARTIAL: a selection of claims was tested, not all of them." if self.partial else ""
         )
-        selection += self._lack
+        selection += self._unprepared + self._lack
         if not self.subject.rehearsal:
-            return f"{what}: {over}.{selection}"
-        return f"{what} on the embedded stand-in, posing as {over}.{selection} {WORTH}"
+            return f"{self._result}: {over}.{selection}"
+        return f"{self._result} on the embedded cluster, simulating {over}.{selection} {WORTH}"
+
+    @property
+    def _over(self) -> str:
+        """The versions that were tested, as far as they are known."""
+        istio, kubernetes = self.subject.istio, self.subject.kubernetes
+        if not istio and not kubernetes:
+            return "any mesh"
+        return f"Istio {istio or '(version unknown)'} on Kubernetes {kubernetes or '(unknown)'}"
+
+    @property
+    def _result(self) -> str:
+        """What became of the claims."""
+        unclaimed = self.counts["not-claimed"]
+        tested = len(self.results) - unclaimed
+        if not self.results:
+            return "No claims were tested"
+        if not self.good:
+            causes = len(self.failures)
+            of_causes = f" ({causes} cause{'s'[: causes > 1]})" if causes else ""
+            return f"{self.counted} of {len(self.results)} claims{of_causes}"
+        what = f"All {tested} claims passed" if tested != 1 else "The one claim passed"
+        return what + (f", {unclaimed} not claimed" if unclaimed else "")
+
+    @property
+    def _unprepared(self) -> str:
+        """The stages whose claims are blocked because they could not be prepared."""
+        broken = (stage.broken for stage in self.stages)
+        return "".join(f" {unprepared(b.stage)}." for b in broken if b and b.by_preparation)
 
     @property
     def _lack(self) -> str:
-        """What the ledger requires and nobody asked, for the sentence."""
+        """What the ledger requires and was not tested, for the sentence."""
         if not self.missing:
             return ""
         names = ", ".join(self.missing[:NAMED])
@@ -189,7 +227,7 @@ class Run:
 
 
 def subject_of(state: RunState) -> Subject:
-    """What a walk is about, as far as it got to know."""
+    """What a run is about, as far as it got to know."""
     settings, access = state.settings, state.access
     evidence = access.evidence if access else "none"
     if not access and settings and settings.provider == "embedded":
@@ -202,18 +240,18 @@ def subject_of(state: RunState) -> Subject:
         profile=settings.profile if settings else "",
         fault=settings.fault if settings else "",
         features=tuple(sorted(access.features)) if access else (),
-        posed=access.posed if access else (),
+        simulated=access.posed if access else (),
         python=platform.python_version(),
     )
 
 
 def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:
-    """Freeze a walk; `reason` says why it is not complete, if it is not."""
+    """Freeze a run; `reason` says why it is not complete, if it is not."""
     reason = reason or (state.stopped.reason if state.stopped else "")
-    answered = {result.claim.id for result in state.results.values() if result.tested}
-    unasked = [claim for claim in state.claims if claim.id not in answered]
-    if unasked and not reason:
-        reason = f"{len(unasked)} of {len(state.claims)} claims were not asked"
+    tested = {result.claim.id for result in state.results.values() if result.tested}
+    untested = [claim for claim in state.claims if claim.id not in tested]
+    if untested and not reason:
+        reason = f"{len(untested)} of {len(state.claims)} claims were not tested"
     if exit_code not in ENDED:
         reason = reason or EXIT_WORDS.get(exit_code, "")
     stages = tuple(
@@ -237,6 +275,14 @@ def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:
         steps=tuple(sorted(state.timeline.steps, key=lambda step: step.began)),
         diagnostics=tuple(state.diagnosed),
         missing=state.missing,
+        left_out=state.left_out,
+        reach=reach(state),
         command=command_of(state.settings) if state.settings and not state.partial else "",
         suite=suite(),
     )
+
+
+def reserved() -> str:
+    """Why the numbers of the stages have a gap, in a sentence."""
+    names = " and ".join(f"{number} ({name})" for number, name in RESERVED.items())
+    return f"Stages {names} are to come." if RESERVED else ""

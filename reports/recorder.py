@@ -1,16 +1,19 @@
-"""Writes the files of a state, on every way out: its end, a signal, bad input, a dead cluster.
+"""Writes the files of a run, on every way out: its end, a signal, bad input, a dead cluster.
 
-From its first moment a walk has a report that says INCOMPLETE; only its end replaces that. How
-each file looks is the business of the modules beside this one.
+From its first moment a run has a report marked INCOMPLETE; only its end replaces that. A run
+that its own options refuse never began: it leaves an earlier, complete report as it is. How each
+file looks is the business of the modules beside this one.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from fixtures.diagnostics.plugin import FOLDER, tidy
@@ -23,54 +26,85 @@ from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
 from reports.statement import as_yaml
+from reports.stored import Stored, Unreadable
 from reports.summary import as_markdown
-from reports.table import Page
-from reports.terminal import answer_of
+from reports.table import DRAWN, NAME, Table
+from reports.terminal import result_of
 
-BEGUN = "the walk has begun and not ended (if nothing runs any more, it was killed)"
+BEGUN = "the run has begun and not ended (if nothing runs any more, it was killed)"
+LOCK = ".lock"
+EARLIER = (bundle.PROOF, bundle.NAME, NAME, DRAWN)
+# The host's fault, not the mesh's: no room for the report.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NOT_FIT, UNSAFE = 11, 13
 
 
 @pytest.hookimpl(tryfirst=True)  # before the options are checked: bad input has a report, too
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the report before anything can go wrong."""
+    """Be there before anything can go wrong."""
     if is_suite_run(config) and not config.option.list_claims:
         state = state_of(config)
         folder = config.invocation_params.dir / config.option.reports_dir
         recorder = Recorder(state, folder, config)
-        recorder.begin()
+        recorder.take_folder()
         config.add_cleanup(recorder.close)
         config.pluginmanager.register(recorder, "seatrial-recorder")
-        config.pluginmanager.register(recorder.page, "seatrial-page")
-        recorder.page.ask_for(config)
+        config.pluginmanager.register(recorder.table, "seatrial-table")
+        recorder.table.ask_for(config)
 
 
 class Recorder:
-    """The files of one state."""
+    """The files of one run."""
 
     def __init__(self, state: RunState, folder: Path, config: pytest.Config) -> None:
         self.state = state
         self.folder = folder
         self.config = config
         self.redact = state.redact
-        self.page = Page(folder)
+        self.table = Table(folder)
+        self._lock = filelock.FileLock(folder / LOCK, blocking=False)
+        self._begun = False
         self._closed = False
 
-    def begin(self) -> None:
-        """Make room for the new report.
+    def take_folder(self) -> None:
+        """Hold the folder, which two runs at once would both write to.
+
+        Raises:
+            pytest.UsageError: another run holds it, or nothing can be written there.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except filelock.Timeout:
+            line = f"--reports-dir {self.folder}: another run writes its report there"
+            raise pytest.UsageError(f"{line}; wait for it, or name another folder") from None
+        except OSError as e:
+            raise self._unwritable(e) from None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_seatrial_start(self) -> None:
+        """Make room for the new report, now that the options are known to be good.
 
         Raises:
             pytest.UsageError: it cannot be written there.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-            for name in (bundle.PROOF, bundle.NAME):  # an earlier run's would be taken for ours
+            for name in EARLIER:  # an earlier run's would be taken for ours
                 (self.folder / name).unlink(missing_ok=True)
             (self.folder / FOLDER).mkdir()
             self.write(run_of(self.state, exit_code=2, reason=BEGUN))
         except OSError as e:
-            line = f"--reports-dir {self.folder}: cannot be written ({e.strerror})"
-            raise pytest.UsageError(f"{line}; name another folder") from None
+            raise self._unwritable(e) from None
+        self._begun = True
+
+    def _unwritable(self, e: OSError) -> Exception:
+        self._closed = True
+        line = f"--reports-dir {self.folder}: cannot be written ({e.strerror})"
+        if e.errno in NO_ROOM:
+            line = f"{line}; make room, or name another folder"
+            return pytest.exit.Exception(line, returncode=NOT_FIT)
+        return pytest.UsageError(f"{line}; name another folder")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_seatrial_cluster_answers(self, access: Access) -> None:
@@ -86,23 +120,20 @@ class Recorder:
         report.user_properties = self.redact.of(report.user_properties)
         state = self.state
         state.notes[:] = map(self.redact.text, state.notes)
-        if result := answer_of(report):
+        if result := result_of(report):
             state.results[result.claim.id] = result
         state.broken = {name: self.redact.of(broken) for name, broken in state.broken.items()}
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        """Write the report when everything is taken down, and say the contract's exit code."""
+        """Write the report when everything is taken down, and set the contract's exit code."""
         try:
             yield
         except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001  # the report must be written
-            self.state.notes.append(f"Not everything was taken down in order: {first_line(e)}")
+            if not (isinstance(e, OSError) and e.errno in NO_ROOM):  # `finish` says that
+                line = f"Not everything was taken down in order: {first_line(e)}"
+                self.state.notes.append(line)
         session.exitstatus = self.finish(int(session.exitstatus))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
-        """Give pytest-html our page, now that everything is known."""
-        self.page.fill(prefix, self._run(int(session.exitstatus)))
 
     def _run(self, pytests: int) -> Run:
         self.state.finish()
@@ -110,21 +141,44 @@ class Recorder:
 
     def finish(self, pytests: int) -> int:
         """Write what is known at the end; returns the exit code."""
-        tidy(self.folder / FOLDER, self.state)
-        run = self._run(pytests)
-        self.write(run, self.page.take(self.config))
         self._closed = True
+        run = self._run(pytests)
+        try:
+            tidy(self.folder / FOLDER, self.state)
+            table = self.table.take(self.config) if self._begun else ""
+            self.write(run, table)
+        except OSError as e:
+            line = f"--reports-dir {self.folder}: the report cannot be written ({e.strerror})"
+            self._say(f"{line}; what stands there is INCOMPLETE. The run: {run.sentence}")
+            return run.exit_code if run.exit_code == UNSAFE else NOT_FIT
         return run.exit_code
 
-    def close(self) -> None:
-        """Write the report if the session did not get to it."""
-        if not self._closed:
-            self.state.stop("the walk ended before its first claim", 3)
-            self.finish(0)
+    def _say(self, line: str) -> None:
+        """Tell the user where no file can."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(reporter, pytest.TerminalReporter):
+            reporter.ensure_newline()
+            reporter.write_line(self.redact.text(line), red=True)
 
-    def write(self, run: Run, drawn: str = "") -> None:
-        """Write all files of a walk; `drawn` is its page with pytest-html's table."""
-        self._replace("report.html", drawn or page(run))
+    def close(self) -> None:
+        """Write the report if the session did not get to it, and let the folder go."""
+        if not self._closed and (self._begun or not self._earlier_is_complete()):
+            self.state.stop("the run ended before its first claim", 3)
+            self.finish(0)
+        self._lock.release()
+
+    def _earlier_is_complete(self) -> bool:
+        """Whether a complete report stands there, which bad input must not replace."""
+        try:
+            return Stored.read(self.folder).complete
+        except Unreadable:
+            return False
+
+    def write(self, run: Run, table: str = "") -> None:
+        """Write all files of a run; `table` is pytest-html's page."""
+        if table:
+            self._replace(NAME, table)
+        self._replace("report.html", page(run, NAME if table else ""))
         self._replace("junit.xml", as_junit(run))
         self._replace("summary.md", as_markdown(run))
         self._replace("statement.yaml", as_yaml(run))
@@ -134,5 +188,9 @@ class Recorder:
     def _replace(self, name: str, text: str) -> None:
         """Put a file in place of the former one, whole or not at all."""
         part = self.folder / f".{name}.part"
-        part.write_bytes(self.redact.text(text).encode(errors="replace"))
-        part.replace(self.folder / name)
+        try:
+            part.write_bytes(self.redact.text(text).encode(errors="replace"))
+            part.replace(self.folder / name)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise

@@ -1,8 +1,8 @@
 """statement.yaml: what a run shows of its subject, after the Gateway API's ConformanceReport.
 
 To be attached to a release and read by machines. Only a run over a real cluster makes a
-`ConformanceReport`, and only a whole and good one reads `result: conformant`; what a stand-in
-answered is a `RehearsalReport`, whose result never is. What went on in the run is
+`ConformanceReport`, and only a whole and good one reads `result: conformant`; one over
+the embedded cluster is a `RehearsalReport`, whose result never is. What went on in the run is
 report.json's business.
 """
 
@@ -70,7 +70,7 @@ def result(run: Run) -> str:
 
 def _subject(run: Run) -> dict[str, Any]:
     subject = run.subject
-    told = {
+    data = {
         "istio": subject.istio,
         "kubernetes": subject.kubernetes,
         "provider": subject.provider,
@@ -78,26 +78,32 @@ def _subject(run: Run) -> dict[str, Any]:
         "images": run.seen.get("image", {}),
         "features": list(subject.features),
     }
-    told |= {"posed": list(subject.posed)} if subject.posed else {}
-    return told | ({"fault": subject.fault} if subject.fault else {})
+    data |= {"posed": list(subject.simulated)} if subject.simulated else {}
+    return data | ({"fault": subject.fault} if subject.fault else {})
 
 
 def _profile(run: Run) -> dict[str, Any]:
     name = run.subject.profile
-    told: dict[str, Any] = {"name": name}
+    data: dict[str, Any] = {"name": name}
     for level in LEVELS:
         results = [a for a in run.results if a.claim.level == level]
         if results:
             counts = Counter(result.verdict for result in results)
             statistics = {word: counts[verdict] for verdict, word in COUNTED.items()}
-            told[level] = {"result": _level_result(counts), "statistics": statistics}
+            data[level] = {"result": _level_result(counts), "statistics": statistics}
     wrong = [a for a in run.results if a.verdict not in {"passed", "not-claimed"}]
     unclaimed = [a for a in run.results if a.verdict == "not-claimed"]
-    told["missing"] = list(run.missing)
-    told["failed"] = [{"claim": a.claim.id, "verdict": _verdict(a), **_why(a)} for a in wrong]
-    told["notClaimed"] = [{"claim": a.claim.id, **_why(a)} for a in unclaimed]
-    told["passed"] = [a.claim.id for a in run.results if a.verdict == "passed"]
-    return told
+    data["missing"] = list(run.missing)
+    data["preparationsFailed"] = [
+        {"stage": broken.stage.name, "reason": broken.cause}
+        for broken in (stage.broken for stage in run.stages)
+        if broken and broken.by_preparation
+    ]
+    data["failed"] = [_wrong(a) for a in wrong if a.verdict != "blocked"]
+    data["blocked"] = [_wrong(a) for a in wrong if a.verdict == "blocked"]
+    data["notClaimed"] = [{"claim": a.claim.id, **_why(a)} for a in unclaimed]
+    data["passed"] = [a.claim.id for a in run.results if a.verdict == "passed"]
+    return data
 
 
 def _level_result(counts: Counter[Verdict]) -> str:
@@ -107,8 +113,12 @@ def _level_result(counts: Counter[Verdict]) -> str:
     return "partial" if counts["not-claimed"] else "success"
 
 
+def _wrong(result: Result) -> dict[str, str]:
+    return {"claim": result.claim.id, "verdict": _verdict(result), **_why(result)}
+
+
 def _verdict(result: Result) -> str:
-    return result.verdict if result.tested else "not asked"
+    return result.verdict if result.tested else "not tested"
 
 
 def _why(result: Result) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A report.json that was written earlier, read back: of this form or an older one.
 
-What is wrong with a file is said in one line. Only what comparing needs is read; a field that a
+What is wrong with a file is one line. Only what comparing needs is read; a field that a
 form did not have yet is empty here, and `lacks` says so.
 """
 
@@ -19,7 +19,7 @@ from reports.data import SCHEMA_VERSION
 FILE = "report.json"
 MOST_BYTES = 64 * 1024 * 1024
 # What came with which form, as a reader calls it.
-SINCE = {"what was seen of images, arguments and webhooks": 2}
+SINCE = {"what was recorded of images, arguments and webhooks": 2}
 
 
 def printable(line: str) -> str:
@@ -42,13 +42,13 @@ class StoredClaim:
     message: str
 
     @property
-    def held(self) -> bool:
+    def passed(self) -> bool:
         """Whether it passed."""
         return self.verdict == "passed"
 
     @property
     def wrong(self) -> bool:
-        """Whether it was not so, or could not be asked."""
+        """Whether it failed, or could not be tested."""
         return self.verdict in {"failed", "blocked", "error"}
 
 
@@ -59,9 +59,9 @@ class Stored:
     Attributes:
         name: how the reader called its file.
         form: the version of report.json.
-        subject: what was walked over, by the names of report.json.
+        subject: what was tested, by the names of report.json.
         waits: seconds waited, by what was waited for.
-        seen: what the claims saw, by kind and name.
+        seen: what the claims recorded, by kind and name.
     """
 
     name: str
@@ -141,9 +141,10 @@ class Stored:
         return tuple(what for what, since in SINCE.items() if self.form < since)
 
     def __str__(self) -> str:
-        told = self.subject
-        where = f"Istio {told['istio'] or '?'} on Kubernetes {told['kubernetes'] or '?'}"
-        how = f"{told['provider'] or '?'} ({told['evidence']}), profile {told['profile'] or '?'}"
+        subject = self.subject
+        where = f"Istio {subject['istio'] or '?'} on Kubernetes {subject['kubernetes'] or '?'}"
+        provider, profile = subject["provider"] or "?", subject["profile"] or "?"
+        how = f"{provider} ({subject['evidence']}), profile {profile}"
         return f"{where}, {how}, {self.started}: {self.headline}"
 
 
@@ -151,7 +152,7 @@ def _claim(data: dict[str, Any]) -> StoredClaim:
     verdict, message = _is(data["verdict"], str), _is(data["message"], str).partition("\n")[0]
     if verdict not in VERDICTS:
         raise ValueError(f"there is no verdict {verdict!r}")
-    if verdict == "blocked":  # the cause is told by the claim that failed of it
+    if verdict == "blocked":  # the claim that failed of the cause names it
         message = message.partition(": ")[0]
     return StoredClaim(
         _is(data["id"], str),

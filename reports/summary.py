@@ -1,6 +1,6 @@
-"""summary.md: the walk on half a page, for a CI job's summary or a comment on a pull request.
+"""summary.md: the run on half a page, for a CI job's summary or a comment on a pull request.
 
-What is not so comes first, and however much that is, the file stays within what GitHub shows.
+What failed comes first, and however much that is, the file stays within what GitHub shows.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from fixtures.run.state import Verdict
 from reports.model import EXIT_WORDS, Run, StageRun
 
 MOST = 20
@@ -21,7 +20,7 @@ SPECIAL = re.compile(r"([\\`*|~\[])")
 
 
 def as_markdown(run: Run) -> str:
-    """The walk as Markdown."""
+    """The run as Markdown."""
     subject = run.subject
     lines = [f"# Seatrial: {run.headline}", "", escape(run.sentence), ""]
     lines.append(
@@ -34,13 +33,13 @@ def as_markdown(run: Run) -> str:
         lines[-1] += f" ({EXIT_WORDS.get(run.exit_code, 'see report.html')})"
     if subject.fault:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
-    lines += _wrong(run)
+    lines += _failures(run)
     lines += _missing(run)
-    lines += _by_cause(run, "blocked", "Blocked")
     if run.stages:
-        lines += ["", "## The walk", "", "| stage | claims | verdicts |", "|---|---|---|"]
+        lines += ["", "## Stages", "", "| stage | claims | verdicts |", "|---|---|---|"]
         lines += [_row(stage) for stage in run.stages]
-    lines += _by_cause(run, "not-claimed", "Not claimed")
+    lines += _not_claimed(run)
+    lines += _left_out(run)
     lines += _notes(run)
     return within("\n".join(lines) + "\n")
 
@@ -48,48 +47,69 @@ def as_markdown(run: Run) -> str:
 def _row(stage: StageRun) -> str:
     counts: dict[str, int] = {}
     for result in stage.results:
-        verdict = result.verdict.replace("-", " ") if result.tested else "not asked"
+        verdict = result.verdict.replace("-", " ") if result.tested else "not tested"
         counts[verdict] = counts.get(verdict, 0) + 1
     words = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     return f"| {stage.stage.number} {stage.stage.title} | {len(stage.results)} | {words} |"
 
 
-def _wrong(run: Run) -> list[str]:
-    """The causes: what failed; what is blocked by them is counted in the table."""
-    found = [a for a in run.results if a.verdict in {"failed", "error"} and a.tested]
-    if not found:
+def _failures(run: Run) -> list[str]:
+    """What failed, each cause once."""
+    if not run.failures:
         return []
-    lines = ["", "## Not so", ""]
-    for result in found[:MOST]:
-        first = escape(result.message.partition("\n")[0])
-        lines.append(f"- {result.verdict} **{result.claim.id}**: {first}")
-        lines += [f"  {code(command)}" for command in result.next_steps[:1]]
-    return lines + _more(len(found))
+    lines = ["", "## Failures", ""]
+    for failure in run.failures[:MOST]:
+        first = escape(failure.message.partition("\n")[0])
+        lines.append(f"- {failure.verdict} **{failure.id}**: {escape(failure.title)}")
+        lines.append(f"  - {first}")
+        lines.append(f"  - hint: {escape(failure.hint)}")
+        lines += [f"  - next: {code(command)}" for command in failure.next_steps[:1]]
+        if failure.may_follow_from:
+            lines.append(f"  - may follow from: {escape(failure.may_follow_from)}")
+        if failure.others:
+            others = escape(", ".join(failure.others))
+            lines.append(f"  - {len(failure.others)} more of this cause: {others}")
+        if failure.blocked:
+            lines.append(f"  - {failure.blocks}")
+    lines += _more(len(run.failures))
+    if run.reach and any(failure.next_steps for failure in run.failures):
+        lines += ["", escape(f"{run.reach}.")]
+    return lines
 
 
 def _missing(run: Run) -> list[str]:
-    """What the ledger requires and nobody asked."""
+    """What the ledger requires and was not tested."""
     if not run.missing:
         return []
     lines = ["", "## Required and missing", ""]
     return lines + [f"- **{name}**" for name in run.missing[:MOST]] + _more(len(run.missing))
 
 
-def _by_cause(run: Run, verdict: Verdict, title: str) -> list[str]:
-    """What was not asked, a line a cause."""
-    found = Counter(a.message.partition("\n")[0] for a in run.results if a.verdict == verdict)
+def _not_claimed(run: Run) -> list[str]:
+    """What was not claimed, a line a reason."""
+    unclaimed = (result for result in run.results if result.verdict == "not-claimed")
+    found = Counter(result.message.partition("\n")[0] for result in unclaimed)
     if not found:
         return []
-    told = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]
-    return ["", f"## {title}", "", *told, *_more(len(found))]
+    lines = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]
+    return ["", "## Not claimed", "", *lines, *_more(len(found))]
+
+
+def _left_out(run: Run) -> list[str]:
+    """What the profile does not include."""
+    if not run.left_out:
+        return []
+    title = f"## Not in profile {run.subject.profile}"
+    lines = [f"- {escape(name)}" for name in run.left_out[:MOST]]
+    return ["", title, "", *lines, *_more(len(run.left_out))]
 
 
 def _notes(run: Run) -> list[str]:
     """What a reader ought to know of the run: what was chosen, warned of, kept."""
     if not run.notes:
         return []
-    told = [f"- {escape(note)}" for note in run.notes[:MOST]]
-    return ["", "## Notes", "", *told, *_more(len(run.notes))]
+    lines = [f"- {escape(note)}" for note in run.notes[:MOST]]
+    return ["", "## Notes", "", *lines, *_more(len(run.notes))]
 
 
 def _more(found: int) -> list[str]:

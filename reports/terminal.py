@@ -1,4 +1,4 @@
-"""The walk on the terminal: a line a claim under its stage's heading, the verdict at the end.
+"""The run on the terminal: a line a claim under its stage's heading, the verdict at the end.
 
 Only lines that stay belong here; the one that says what is waited for is `reports.live`, files are
 written by `reports.recorder`.
@@ -18,8 +18,10 @@ import pytest
 from fixtures.claims.waiting import change_wait_policy
 from fixtures.run.stages import Stage
 from fixtures.run.state import Claim, Result, RunState, Verdict, is_suite_run, state_of
+from reports.failures import Failure
 from reports.live import Live, takes_lines_in_place, undisturbed
-from reports.model import EXIT_WORDS, Run, run_of
+from reports.model import EXIT_WORDS, Run, reserved, run_of
+from reports.summary import short
 
 Markup = dict[str, bool]
 
@@ -30,14 +32,15 @@ WORDS: dict[Verdict, tuple[str, Markup]] = {
     "not-claimed": ("not claimed", {"cyan": True}),
     "error": ("ERROR", {"red": True, "bold": True}),
 }
-# With any of these the user says what colours there are.
+# With any of these the user chooses colours.
 COLOURS = ("FORCE_COLOR", "PY_COLORS")
 NARROWEST_TEXT = 40
+MOST_FAILURES, MOST_LINES = 20, 12
 # How pytest sorts them for the list of failures and its closing line.
 CATEGORIES: dict[Verdict, str] = {"not-claimed": "not claimed"}
 
 
-def answer_of(report: pytest.TestReport | pytest.CollectReport) -> Result | None:
+def result_of(report: pytest.TestReport | pytest.CollectReport) -> Result | None:
     """The result that `fixtures.run.gating` gave to this report, if it did."""
     if isinstance(report, pytest.CollectReport):
         return None
@@ -49,18 +52,19 @@ def answer_of(report: pytest.TestReport | pytest.CollectReport) -> Result | None
 def pytest_configure(config: pytest.Config) -> None:
     """Take the place of pytest's own lines, in runs of the suite only."""
     if is_suite_run(config):
-        if config.option.reportchars == "fE":  # nobody asked for another summary than ours
+        if config.option.reportchars == "fE":  # no other summary than ours was requested
             config.option.reportchars = ""
         config.pluginmanager.register(Terminal(state_of(config), config), "seatrial-terminal")
 
 
 class Terminal:
-    """What a walk shows."""
+    """What a run shows."""
 
     def __init__(self, state: RunState, config: pytest.Config) -> None:
         self.state = state
         self.config = config
         self._heading = ""
+        self._headings: set[str] = set()
         self._live: Live | None = None
 
     @property
@@ -71,7 +75,7 @@ class Terminal:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Begin to show what goes on; in a CI's log without colours that nobody asked for."""
+        """Begin to show what goes on; in a CI's log without colours unless requested."""
         if os.environ.get("CI") and not any(name in os.environ for name in COLOURS):
             self.config.get_terminal_writer().hasmarkup = False
             self._out.isatty = type(self._out.isatty)(False)
@@ -90,7 +94,7 @@ class Terminal:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
-        """List the claims instead of asking them, where only that is wanted."""
+        """List the claims instead of testing them, where only that is wanted."""
         self._out.showfspath = False
         if not self.config.option.list_claims:
             self._flush()
@@ -98,11 +102,16 @@ class Terminal:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for line in table(self.state.claims, width):
             self._out.write_line(line)
+        assert self.state.settings
+        self._out.write_line("")
+        self._out.write_line(reserved())
+        for line in left_out(self.state.left_out, self.state.settings.profile):
+            self._out.write_line(line)
         return True
 
     def _flush(self) -> None:
         """Have on the screen what was written, before a descriptor beside it is used."""
-        with contextlib.suppress(OSError):  # who read it is gone, which is no error of the walk
+        with contextlib.suppress(OSError):  # who read it is gone, which is no error of the run
             self.config.get_terminal_writer().flush()
 
     @pytest.hookimpl(tryfirst=True)
@@ -110,7 +119,7 @@ class Terminal:
         self, report: pytest.TestReport | pytest.CollectReport
     ) -> tuple[str, str, str | tuple[str, Markup]] | None:
         """Our words for verdicts; the short letters are shown as lines by us."""
-        result = answer_of(report)
+        result = result_of(report)
         if result is None:
             return None if report.failed else ("", "", "")
         category = CATEGORIES.get(result.verdict, result.verdict)
@@ -119,7 +128,7 @@ class Terminal:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """A heading before the first claim of a stage is asked, and so before its waits."""
+        """A heading before the first claim of a stage is tested, and so before its waits."""
         found = (claim.stage for claim in self.state.claims if claim.nodeid == nodeid)
         stage = next(found, None)
         if stage and self._out.verbosity <= 0:
@@ -129,13 +138,15 @@ class Terminal:
         if self._heading != stage.name:
             self._heading = stage.name
             self._out.write_line("")
-            self._out.write_line(f"{stage.number:>2} {stage.title}", bold=True)
+            again = ", its claims that run last" if stage.name in self._headings else ""
+            self._headings.add(stage.name)
+            self._out.write_line(f"{stage.number:>2} {stage.title}{again}", bold=True)
             self._flush()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line a claim."""
-        result = answer_of(report)
+        result = result_of(report)
         if result is None or self._out.verbosity > 0:
             return
         if self._live:
@@ -146,6 +157,14 @@ class Terminal:
         self._out.write_line(f" {result.claim.text}{seconds}")
         self._flush()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave out pytest's list of failures, a block a claim: ours has a block a cause."""
+        errors = self._out.stats.get("error", ())
+        collected = not any(isinstance(error, pytest.CollectReport) for error in errors)
+        if collected and self._out.verbosity <= 0:
+            self.config.option.tbstyle = "no"
+
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         """The verdict, the counts, and where the report is."""
@@ -153,11 +172,49 @@ class Terminal:
             return
         run = run_of(self.state, exit_code=self.state.exit_code(int(exitstatus)))
         good = run.good and not run.subject.rehearsal
+        for line in failures(run):
+            self._out.write_line(line)
         self._out.write_sep("=", run.headline, green=run.good, red=not run.good, bold=True)
         for line in closing(run):
             self._out.write_line(line, **({"green": True} if good else {}))
         if self.state.settings:
             self._out.write_line(f"report: {self.state.settings.reports_dir / 'report.html'}")
+
+
+def failures(run: Run) -> Iterator[str]:
+    """What failed, a block a cause, the earliest in the chain of causes first."""
+    if run.failures:
+        yield ""
+        yield "Failures, each cause once, the earliest in the chain first:"
+    for number, failure in enumerate(run.failures[:MOST_FAILURES], 1):
+        yield ""
+        yield from _failure(number, failure)
+    if (more := len(run.failures) - MOST_FAILURES) > 0:
+        yield f"and {more} more: see the report"
+    if run.reach and any(failure.next_steps for failure in run.failures):
+        yield ""
+        yield f"{run.reach}."
+
+
+def _failure(number: int, failure: Failure) -> Iterator[str]:
+    yield f"{number}. {failure.id}: {failure.title}"
+    yield from (f"   {line}" for line in failure.message.splitlines()[:MOST_LINES])
+    yield f"   hint: {failure.hint}"
+    yield from (f"   next: {command}" for command in failure.next_steps)
+    if failure.may_follow_from:
+        yield f"   may follow from: {failure.may_follow_from}"
+    if failure.others:
+        yield f"   {len(failure.others)} more of this cause: {short(', '.join(failure.others))}"
+    if failure.blocked:
+        yield f"   {failure.blocks}"
+
+
+def left_out(ids: Sequence[str], profile: str) -> Iterator[str]:
+    """The claims that a profile does not include."""
+    if ids:
+        yield ""
+        yield f"Not in profile {profile} ({len(ids)}; profile conformance tests them):"
+        yield from (f"   {name}" for name in ids)
 
 
 def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
@@ -174,26 +231,27 @@ def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
             stage = claim.stage
             yield ""
             yield f"{stage.number:>2} {stage.title}"
-        told = f"{claim.id:<{longest}}  {claim.level:<8}  {claim.feature:<{max(needs, 5)}}  "
+        row = f"{claim.id:<{longest}}  {claim.level:<8}  {claim.feature:<{max(needs, 5)}}  "
         if width is None:
-            yield told + claim.text
+            yield row + claim.text
         elif beside:
             lines = textwrap.wrap(claim.text, width - len(first))
-            yield told + lines[0]
+            yield row + lines[0]
             yield from (" " * len(first) + line for line in lines[1:])
         else:
-            yield told.rstrip()
+            yield row.rstrip()
             yield from textwrap.wrap(
                 claim.text, max(width - 4, 20), initial_indent="    ", subsequent_indent="    "
             )
 
 
 def closing(run: Run) -> list[str]:
-    """The last lines of a state."""
-    lines = [run.sentence, run.counted]
+    """The last lines of a run."""
+    lines = [run.sentence]
+    if run.left_out:
+        n = len(run.left_out)
+        lines.append(f"{n} claims are not in profile {run.subject.profile}: see --list-claims")
     lines += [f"fault: {run.subject.fault}"] if run.subject.fault else []
-    causes = [s.broken for s in run.stages if s.broken]
-    lines += [f"{broken.stage} broke: {broken.cause}" for broken in causes]
     if run.exit_code:
         lines.append(f"exit code {run.exit_code}: {EXIT_WORDS.get(run.exit_code, 'see above')}")
     return lines

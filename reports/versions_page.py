@@ -1,7 +1,7 @@
 """`python -m reports.versions_page` writes docs/versions.md: what differs between releases.
 
-Made of the rows in `fixtures.istio.releases`, so that nothing is told here that a walk does not go
-by. With `--check` it writes nothing and ends with 1 if the page is not what the rows say.
+Made of the rows in `fixtures.istio.releases`, so that nothing stands here that a run does not go
+by. With `--check` it writes nothing and ends with 1 if the page is not what the rows hold.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "versions.md"
 TOP = f"""# Versions of Istio, and what differs
 
-Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio {OLDEST}
-to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report, an older
+Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio
+{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report, an older
 one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
 """
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One thing that differs: its rows, and how a value is said in a table's cell."""
+    """One thing that differs: its rows, and how a value reads in a table's cell."""
 
     title: str
     rows: Sequence[Row[Any]]
@@ -135,7 +135,7 @@ TOPICS = (
     Topic(
         "Annotation istio.io/rev on pods",
         injection.REVISIONS,
-        lambda told: "the revision" if told else "none",
+        lambda tagged: "the revision" if tagged else "none",
     ),
     Topic(
         "Annotation kubectl.kubernetes.io/default-container",
@@ -224,7 +224,7 @@ def main(arguments: list[str]) -> int:
         return 0
     same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
     if not same:
-        sys.stderr.write("docs/versions.md is not what the rows say: run tox -e docs\n")
+        sys.stderr.write("docs/versions.md is not what the rows hold: run tox -e docs\n")
     return 0 if same else 1
 
 

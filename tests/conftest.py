@@ -1,6 +1,19 @@
-"""What all tests of the suite stand on: signals as a terminal gives them."""
+"""What all tests of the suite stand on: signals as a terminal gives them, and no unlisted skip."""
 
+import re
 import signal
+from collections.abc import Generator
+
+import pytest
+
+# The only reasons for which a test may be skipped, each with why it cannot be mended here.
+SKIPS = {
+    "needs upstream's own files": "other people's text stays outside; it lies beside the checkout",
+    "needs Chromium": "a browser is in no package index; .ci/run installs one",
+    "no kubectl on the PATH": "it is in no package index; CI's machines have it",
+    "makes real clusters": "takes minutes and a container engine; CONTRIBUTING.md says how",
+    "needs a container engine": "was asked for by that setting, on a machine without one",
+}
 
 
 def pytest_configure() -> None:
@@ -15,3 +28,39 @@ def pytest_configure() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that is skipped for a reason that nobody listed fails: it hides a gap."""
+    report = yield
+    if why := unlisted(report):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and tests/conftest.py does not list why: {why}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself whole."""
+    report = yield
+    if why := unlisted(report):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and tests/conftest.py does not list why: {why}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how many tests were skipped for which listed reason, and why that is."""
+    reports = terminalreporter.stats.get("skipped", [])
+    for reason, why in SKIPS.items():
+        if count := sum(reason in str(report.longrepr) for report in reports):
+            terminalreporter.write_line(f"skipped {count}: {reason} ({why})")
+
+
+def unlisted(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The reason of a skip that is not on the list; empty otherwise."""
+    if not report.skipped or not isinstance(report.longrepr, tuple) or hasattr(report, "wasxfail"):
+        return ""
+    why = re.sub("^Skipped: ", "", report.longrepr[2])
+    return "" if why.startswith(tuple(SKIPS)) else why

@@ -1,7 +1,7 @@
-"""The mesh as a run saw it: who called whom, how often, over what, and with which versions.
+"""The mesh as a run observed it: who called whom, how often, over what, and with which versions.
 
-Made of what claims told of their requests, endpoints and proxies (`fixtures.claims`); what no
-claim saw is not drawn. Where things stand on the picture is decided here, their look in
+Made of what claims recorded of requests, endpoints and proxies (`fixtures.claims`); what no
+claim recorded is not drawn. Where things stand on the picture is decided here, their look in
 `mesh.svg.jinja2`.
 """
 
@@ -35,7 +35,7 @@ class Edge:
         outcomes: what became of them, with how often ("200 (12)").
         unanswered: how many of them were not answered.
         answered: whether the last one was.
-        tls: how they went over the wire; empty where no claim saw it.
+        tls: how they went over the wire; empty where no claim observed it.
         told_by: from what this is known.
         versions: how many went to which version of the target.
     """
@@ -95,7 +95,7 @@ class Mesh:
 
 
 def mesh_of(run: Run) -> Mesh | None:
-    """The mesh of a run; None if its claims saw nothing of one."""
+    """The mesh of a run; None if its claims recorded nothing of one."""
     edges = edges_of([call for result in run.results for call in result.calls])
     lines = _lines(run, edges)
     if not lines:
@@ -130,9 +130,9 @@ def edges_of(calls: Sequence[Call]) -> tuple[Edge, ...]:
 
 
 def _edge(source: str, target: str, calls: Sequence[Call]) -> Edge:
-    # One request may be told of twice, by its reply and by a log: the fuller telling counts.
-    told = Counter(call.told_by for call in calls)
-    most, requests = told.most_common(1)[0]
+    # One request may be recorded twice, from its reply and from a log: the fuller record counts.
+    sources = Counter(call.told_by for call in calls)
+    most, requests = sources.most_common(1)[0]
     counted = [call for call in calls if call.told_by == most]
     outcomes = Counter(call.outcome for call in counted)
     return Edge(
@@ -143,7 +143,7 @@ def _edge(source: str, target: str, calls: Sequence[Call]) -> Edge:
         unanswered=sum(not call.answered for call in counted),
         answered=calls[-1].answered,
         tls=", ".join(sorted({call.tls for call in calls if call.tls})),
-        told_by=", ".join(told),
+        told_by=", ".join(sources),
         versions=Counter(call.version for call in counted if call.version),
     )
 
@@ -157,24 +157,24 @@ def _lines(run: Run, edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
             found.setdefault(name, [])
     for name, ready in seen["endpoints"].items():
         found.setdefault(name, []).append(f"endpoints: {ready}")
-    asked = {(e.target, version): n for e in edges for version, n in e.versions.items()}
+    requests = {(e.target, version): n for e in edges for version, n in e.versions.items()}
     for workload, proxy in sorted(proxies_of(seen).items()):
         versioned = _VERSIONED.fullmatch(workload)
         name, version = versioned.group("app", "version") if versioned else (workload, "")
         known = [version, f"proxy {proxy}" if proxy else "with a proxy"]
-        times = asked.get((name, version), 0)
+        times = requests.get((name, version), 0)
         known += [f"{times} req."] if times else []
         found.setdefault(name, []).append(" · ".join(filter(None, known)))
     if seen["version"].get(ISTIOD) or seen["proxies"]:
         synced = sum(state == "in sync" for state in seen["proxies"].values())
-        told = [seen["version"].get(ISTIOD, "").partition("-")[0]]
-        told += [f"{synced} workload{'s'[: synced > 1]} in sync"] if synced else []
-        found[ISTIOD] = list(filter(None, told))
+        known = [seen["version"].get(ISTIOD, "").partition("-")[0]]
+        known += [f"{synced} workload{'s'[: synced > 1]} in sync"] if synced else []
+        found[ISTIOD] = list(filter(None, known))
     return {name: tuple(lines) for name, lines in found.items()}
 
 
 def proxies_of(seen: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The version of the proxy of each workload that was seen with one; empty where not told."""
+    """The version of the proxy of each workload that was seen with one; empty where not known."""
     found = dict.fromkeys(seen["proxies"], "")
     for name, image in seen["image"].items():
         tag = _TAG.search(image)
@@ -225,10 +225,10 @@ def _rows(places: Sequence[Place], top: float, right: float) -> tuple[tuple[Plac
 
 
 def _words(edges: Iterable[Edge]) -> str:
-    told = [
+    described = [
         f"{edge.source} to {edge.target}: {edge.requests} request{'s'[: edge.requests > 1]}"
         + (f", {edge.unanswered} not answered" if edge.unanswered else "")
         + (f", {edge.tls}" if edge.tls else "")
         for edge in edges
     ]
-    return "; ".join(told) or "No request between workloads was seen."
+    return "; ".join(described) or "No request between workloads was observed."

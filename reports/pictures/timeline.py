@@ -112,7 +112,7 @@ def words(run: Run) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """A length of time as people say it."""
+    """A length of time in words."""
     if seconds < 0.1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
@@ -132,19 +132,19 @@ def _steps(run: Run) -> Iterator[Row]:
 
 def _claims(run: Run) -> Iterator[Row]:
     for stage in run.stages:
-        asked = [result for result in stage.results if result.began]
-        if asked:
-            bars = tuple(Bar(a.began - run.began, a.seconds, a.verdict) for a in asked)
-            yield Row(_title(stage), _length(asked), bars)
+        tested = [result for result in stage.results if result.began]
+        if tested:
+            bars = tuple(Bar(a.began - run.began, a.seconds, a.verdict) for a in tested)
+            yield Row(_title(stage), _length(tested), bars)
 
 
 def _title(stage: StageRun) -> str:
     return f"{stage.stage.number} {stage.stage.title}"
 
 
-def _length(asked: Sequence[Result]) -> str:
-    seconds = sum(result.seconds for result in asked)
-    return f"{len(asked)} claims, {in_words(seconds)}"
+def _length(tested: Sequence[Result]) -> str:
+    seconds = sum(result.seconds for result in tested)
+    return f"{len(tested)} claims, {in_words(seconds)}"
 
 
 def _waits(run: Run) -> Iterator[Row]:

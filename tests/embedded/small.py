@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec
 
-import pytest
 import yaml
 
-from fixtures.providers.embedded import fresh
+from fixtures.providers.embedded import bootstrap
 from fixtures.providers.embedded.addresses import Block
 from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.controllers.daemonsets import DaemonSets
@@ -26,20 +25,16 @@ from fixtures.providers.embedded.controllers.kubelet import Kubelet
 from fixtures.providers.embedded.controllers.namespaces import Namespaces
 from fixtures.providers.embedded.controllers.replicasets import ReplicaSets
 from fixtures.providers.embedded.istio.installation import installation
-from fixtures.providers.embedded.workloads.seat import Surroundings
+from fixtures.providers.embedded.workloads.container_context import ClusterContext
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 P = ParamSpec("P")
 
 ROOT = Path(__file__).parents[2]
-RECORDED = ROOT.parent / "shared" / "recorded" / "watch"
 NAMESPACE = "sample"
 PATIENCE = 10
 IMAGE = "docker.io/istio/examples-bookinfo-{}:1.20.3"
-
-needs_recordings = pytest.mark.skipif(
-    not RECORDED.is_dir(), reason="../shared/recorded, what a real cluster answered, is not here"
-)
 
 
 def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -59,7 +54,7 @@ def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]
 class Small:
     """The cluster, and a user's few gestures."""
 
-    def __init__(self, cluster: Surroundings, kubelet: Kubelet) -> None:
+    def __init__(self, cluster: ClusterContext, kubelet: Kubelet) -> None:
         self.cluster, self.kubelet, self.api = cluster, kubelet, cluster.api
 
     async def apply(self, *bodies: Body) -> None:
@@ -117,7 +112,7 @@ class Small:
 async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Small]:
     """A cluster with its node and the sample's namespace."""
     block = Block.claim()
-    cluster = Surroundings(
+    cluster = ClusterContext(
         api=Api(service_network=block.service_network),
         block=block,
         folder=folder,
@@ -128,7 +123,7 @@ async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Sma
         termination=termination,
     )
     api, kubelet = cluster.api, Kubelet(cluster)
-    await fresh.make(cluster, 6443)
+    await bootstrap.make(cluster, 6443)
     parts = (
         *(Deployments(api), ReplicaSets(api), Endpoints(api), Namespaces(api, "root")),
         *(DaemonSets(api), GarbageCollector(api), kubelet),
@@ -147,8 +142,8 @@ async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Sma
     assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
 
 
-class Nameless(Surroundings):
-    """Surroundings without Services: names are looked up in a table."""
+class Nameless(ClusterContext):
+    """ClusterContext without Services: names are looked up in a table."""
 
     table: dict[str, str] = {}  # noqa: RUF012 - filled by the test that made it
 
@@ -159,8 +154,8 @@ class Nameless(Surroundings):
         return self.table[host]
 
 
-def nameless(cluster: Surroundings, table: dict[str, str]) -> Surroundings:
-    """The same surroundings with a table of names."""
+def nameless(cluster: ClusterContext, table: dict[str, str]) -> ClusterContext:
+    """The same cluster context with a table of names."""
     made = Nameless(**vars(replace(cluster)))
     object.__setattr__(made, "table", table)
     return made
@@ -192,7 +187,7 @@ def pod(name: str, *containers: Body, **spec: Any) -> Body:
 
 def recorded(stream: str, prefix: str) -> Iterator[Body]:
     """What a real cluster's watch told about the objects whose names begin so."""
-    for line in (RECORDED / f"{stream}.jsonl").read_text("utf-8").splitlines():
+    for line in ISTIO_1_29.text(f"watch/{stream}.jsonl").splitlines():
         event = json.loads(line)
         if event["object"]["metadata"]["name"].startswith(prefix):
             yield event

@@ -1,17 +1,15 @@
 """What gateways are told, rule by rule, and against what a real istiod told a real gateway."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
-from fixtures.providers.embedded.dataplane.routes import routes, seconds
+from fixtures.providers.embedded.dataplane.pieces import routes, seconds
+from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "recorded"
 INGRESS = Proxy("istio-system", {"app": "istio-ingressgateway", "istio": "ingressgateway"}, "::")
 PAGE = "outbound|9080||productpage.bookinfons.svc.cluster.local"
 
@@ -180,16 +178,16 @@ def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> N
             id="headers",
         ),
         pytest.param(
-            {"withoutHeaders": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
+            {"headers": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
             {
                 "prefix": "/",
                 "case_sensitive": True,
-                "headers": [{"name": "x", "present_match": True, "invert_match": True}],
+                "headers": [{"name": "x", "present_match": True}],
                 "query_parameters": [
                     {"name": "q", "string_match": {"safe_regex": {"regex": "1+"}}}
                 ],
             },
-            id="absent-header-and-query",
+            id="present-header-and-query",
         ),
     ],
 )
@@ -216,23 +214,14 @@ def test_weights_share_the_requests() -> None:
     ]
 
 
-def test_faults_timeouts_retries_rewrites() -> None:
-    fault = {
-        "abort": {"httpStatus": 555, "percentage": {"value": 50}},
-        "delay": {"fixedDelay": "2s"},
-    }
+def test_timeouts_retries_rewrites() -> None:
     rule = to(
         "ratings",
-        fault=fault,
         timeout="500ms",
         retries={"attempts": 3, "perTryTimeout": "1m", "retryOn": "5xx,503"},
         rewrite={"uri": "/other", "authority": "else"},
     )
-    route = only_route(rule)
-    told = route["typed_per_filter_config"]["envoy.filters.http.fault"]
-    assert told["abort"]["percentage"] == {"numerator": 500_000, "denominator": "MILLION"}
-    assert (told["abort"]["http_status"], told["delay"]["fixed_delay"]) == (555, "2s")
-    forward = route["route"]
+    forward = only_route(rule)["route"]
     assert (forward["timeout"], forward["prefix_rewrite"]) == ("0.5s", "/other")
     assert forward["host_rewrite_literal"] == "else"
     retry = forward["retry_policy"]
@@ -240,9 +229,15 @@ def test_faults_timeouts_retries_rewrites() -> None:
     assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "60s")
 
 
-def test_redirects() -> None:
-    redirect = only_route({"redirect": {"uri": "/new", "redirectCode": 302}})["redirect"]
-    assert redirect == {"path_redirect": "/new", "response_code": "FOUND"}
+@pytest.mark.parametrize(
+    "rule",
+    [{"redirect": {"uri": "/new"}}, to("ratings", fault={"abort": {"httpStatus": 555}})],
+    ids=["redirect", "fault"],
+)
+def test_a_rule_with_what_is_not_served_answers_so(rule: Body) -> None:
+    answer = only_route(rule)["direct_response"]
+    assert answer["status"] == 501
+    assert "does not serve" in answer["body"]["inline_string"]
 
 
 def test_a_match_for_another_gateway_makes_no_route() -> None:
@@ -271,10 +266,7 @@ def test_durations(go: str, protobuf: str) -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> Mesh:
-    state = SHARED / "states" / "7-gateway.json"
-    if not state.exists():
-        pytest.skip("the recordings of a real cluster (../shared/recorded) are not here")
-    objects = json.loads(state.read_text())
+    objects = state_of("7-gateway")
 
     def all_of(kind: str) -> list[Body]:
         (found,) = [value for key, value in objects.items() if key.endswith(f"/{kind}")]
@@ -289,7 +281,7 @@ def recorded() -> Mesh:
 
 
 def real(kind: str, items: str) -> list[Body]:
-    dump = json.loads((SHARED / "istio" / "gateway-config_dump.json").read_text())
+    dump = ISTIO_1_29.json("istio/gateway-config_dump.json")
     (part,) = [one for one in dump["configs"] if one["@type"].endswith(f".{kind}")]
     return list(part[items])
 
@@ -311,7 +303,7 @@ def test_clusters_and_endpoints_are_those_of_a_real_gateway(recorded: Mesh) -> N
     }
     found = endpoints(recorded)
     assert set(found) == names - {"BlackHoleCluster"}
-    lines = (SHARED / "istio" / "gateway-clusters.txt").read_text().splitlines()
+    lines = ISTIO_1_29.text("istio/gateway-clusters.txt").splitlines()
     page = {line.split("::")[1] for line in lines if line.startswith(f"{PAGE}::10.")}
     assert {f"{address}:9080" for address in found[PAGE]} == page
 

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.apiserver.api import Event, clone
-from fixtures.providers.embedded.controllers import probes
+from fixtures.providers.embedded.controllers import containers
 from tests.embedded.small import (
     IMAGE,
     NAMESPACE,
     Body,
     Small,
     in_a_loop,
-    needs_recordings,
     pod,
     recorded,
     small,
@@ -82,7 +81,6 @@ async def states_until_ready(home: Small, body: Body) -> list[Any]:
         return distinct(told(events, body["metadata"]["name"]))
 
 
-@needs_recordings
 @in_a_loop
 async def test_a_plain_pod_goes_through_the_states_of_a_real_one(tmp_path: Path) -> None:
     real = distinct(one["object"] for one in recorded("plain-pods", "details"))
@@ -90,7 +88,6 @@ async def test_a_plain_pod_goes_through_the_states_of_a_real_one(tmp_path: Path)
         assert await states_until_ready(home, pod("details", DETAILS)) == real
 
 
-@needs_recordings
 @pytest.mark.parametrize(
     ("body", "streams"),
     [
@@ -143,7 +140,6 @@ async def test_an_application_starts_after_its_native_sidecar_is_ready(tmp_path:
     assert first["istio-init"] == (True, "terminated")
 
 
-@needs_recordings
 @in_a_loop
 async def test_a_pod_that_ignores_sigterm_ends_as_a_real_one(tmp_path: Path) -> None:
     real = [
@@ -261,7 +257,7 @@ async def test_a_pod_that_no_node_fits_waits_for_one(tmp_path: Path) -> None:
 async def test_readiness_is_what_the_probe_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "HASTE", 1000)
+    monkeypatch.setattr(containers, "HASTE", 1000)
     probe = {"httpGet": {"path": "/nowhere", "port": "http"}, "periodSeconds": 1}
     container = DETAILS | {
         "ports": [{"name": "http", "containerPort": 9080}],

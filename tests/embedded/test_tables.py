@@ -1,19 +1,16 @@
 """What listings say, cell by cell."""
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.providers.embedded.apiserver.cells import human_duration, pod_cells, since
-from fixtures.providers.embedded.apiserver.tables import table
+from fixtures.providers.embedded.apiserver.printers import human_duration, pod_state, since, table
+from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "recorded"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +130,7 @@ CRASHED_BEFORE = {"terminated": {"exitCode": 3, "finishedAt": "2030-01-01T11:59:
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )  # fmt: skip
 def test_a_pods_state_is_one_word(shown: tuple[str, str, str], body: Body) -> None:
-    assert pod_cells(body, since(NOW)) == shown
+    assert pod_state(body, since(NOW)) == shown
 
 
 def row(kind: str, body: Body, columns: list[Body] | None = None) -> list[Any]:
@@ -188,12 +185,11 @@ def test_a_row_holds_as_much_of_the_object_as_was_asked_for(include: str) -> Non
     assert (held or {}).get("kind") == kinds[include]
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded answers of a real server here")
 def test_columns_and_rows_are_those_of_a_real_server() -> None:
-    state: dict[str, Any] = json.loads((RECORDED / "states" / "7-gateway.json").read_text())
+    state: dict[str, Any] = state_of("7-gateway")
     compared = 0
-    for file in sorted((RECORDED / "api" / "table").glob("*.json")):
-        exchange = json.loads(file.read_text())
+    for name in ISTIO_1_29.names("api/table", ".json"):
+        exchange = ISTIO_1_29.json(f"api/table/{name}.json")
         path, real = exchange["request"]["path"].split("/"), exchange["response"]["body"]
         group, place = ("", path[3:]) if path[1] == "api" else (path[2], path[4:])
         place = place[2:] if place[0] == "namespaces" and len(place) > 2 else place
@@ -203,14 +199,14 @@ def test_columns_and_rows_are_those_of_a_real_server() -> None:
         objects = state.get(f"{version}/{plural}", [])
         columns = _printer_columns(state, kind) if group.endswith("istio.io") else None
         ours = table(kind, objects, columns=columns, now=NOW)
-        assert _signs(ours) == _signs(real), file.name
+        assert _signs(ours) == _signs(real), name
         rows = {r["cells"][0]: r["cells"] for r in ours["rows"]}
         ages = {n for n, c in enumerate(real["columnDefinitions"]) if c["name"] == "Age"}
         for cells in (r["cells"] for r in real["rows"] or [] if r["cells"][0] in rows):
             mine = rows[cells[0]]
             assert [c for n, c in enumerate(mine) if n not in ages] == [
                 c for n, c in enumerate(cells) if n not in ages
-            ], file.name
+            ], name
             compared += 1
     assert compared > 50
 

@@ -1,16 +1,13 @@
-"""The recorded clusters of a real Istio 1.29.6: where they lie, and how each was installed."""
+"""The recorded clusters of a real Istio 1.29.6, and how each was installed."""
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fixtures.providers.embedded.istio.installation import installation
+from tests.recordings import state_of
 
-SHARED = Path(__file__).parents[3] / "shared"
-_STATES = SHARED / "recorded" / "states"
 VERSION = "1.29.6"
 
 NATIVE = installation(VERSION)
@@ -20,14 +17,13 @@ HELM = installation(VERSION, "helm", ["profile=default"])
 # All but the native one hold the injected sample, too.
 WAYS = {
     "2-istio-installed": NATIVE,
-    "variant-classic-sidecars": CLASSIC,
-    "variant-revision-canary-tag-prod": REVISION,
-    "variant-helm": HELM,
+    "classic/injected": CLASSIC,
+    "revision/injected": REVISION,
+    "helm/injected": HELM,
 }
 
 
 @cache
 def state(name: str) -> dict[str, list[dict[str, Any]]]:
     """Every object of a state, by kind; not to be changed."""
-    found: dict[str, list[dict[str, Any]]] = json.loads((_STATES / f"{name}.json").read_text())
-    return found
+    return state_of(name)

@@ -21,10 +21,6 @@ _WAYS.pop("2-istio-installed")  # which has no sample
 _APPS = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
 _TOKEN = "kube-api-access-"
 
-pytestmark = pytest.mark.skipif(
-    not recorded.SHARED.is_dir(), reason="recordings are not at hand (../shared)"
-)
-
 
 def _one(state: str, kind: str, app: str) -> Body:
     """The only living object of a kind that belongs to one Deployment."""

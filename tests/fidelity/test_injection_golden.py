@@ -5,23 +5,19 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
-import yaml
 
-from fixtures.providers.embedded.istio.case import Settings
+from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import inject, is_wanted, review
-from fixtures.providers.embedded.istio.installation import Installation, installation
-from fixtures.providers.embedded.istio.templates import facts, read
+from fixtures.providers.embedded.istio.installation import Installation, facts, installation, read
+from tests.judge import upstream
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 
-_SHARED = Path(__file__).parents[3] / "shared"
-_ISTIO = _SHARED / "istio"
-_GOLDEN = sorted(_ISTIO.glob("*/golden/*.injected"))
 # The hub of the tree in which Istio's own test made the files.
 _HUBS = {"1.30": "registry.istio.io/testing", "1.31": "registry.istio.io/testing"}
 _OLDER_HUB = "gcr.io/istio-testing"
@@ -33,10 +29,6 @@ _ADDED_VOLUMES = {
     *("workload-socket", "credential-socket", "workload-certs", "istio-envoy", "istio-data"),
     *("istio-podinfo", "istio-token", "istiod-ca-cert", "istio-ca-crl"),
 }
-
-pytestmark = pytest.mark.skipif(
-    not _SHARED.is_dir(), reason="recordings and golden files are not at hand (../shared)"
-)
 
 
 def _settings(version: str, case: str) -> Settings:
@@ -98,16 +90,11 @@ def _stripped(golden: Body) -> Body:
     return pod
 
 
-def _called(golden: Path) -> tuple[str, str]:
-    """The version and the case of a golden file."""
-    return golden.parents[1].name, golden.name.removesuffix(".injected").removesuffix(".yaml")
-
-
-@pytest.mark.parametrize("golden", _GOLDEN, ids=lambda one: "-".join(_called(one)))
-def test_injection_agrees_with_the_golden_file(golden: Path) -> None:
-    version, case = _called(golden)
+@pytest.mark.parametrize(("version", "file"), upstream.goldens())
+def test_injection_agrees_with_the_golden_file(version: str, file: str) -> None:
+    case = file.removesuffix(".injected").removesuffix(".yaml")
     settings = _settings(version, case)
-    pod = _pod(next(yaml.safe_load_all(golden.read_text())))
+    pod = _pod(upstream.documents(version, "golden", file)[0])
     if case == "hello-ignore":
         assert not is_wanted(pod, "default", settings)
         return
@@ -116,8 +103,7 @@ def test_injection_agrees_with_the_golden_file(golden: Path) -> None:
 
 @pytest.mark.parametrize("name", _ANSWERS)
 def test_a_real_question_gets_the_real_answer(name: str) -> None:
-    path = _SHARED / "recorded" / "istio" / "inject" / f"{name}.json"
-    recorded = json.loads(path.read_text())
+    recorded = ISTIO_1_29.json(f"istio/inject/{name}.json")
     of = installation("1.29.6")
     found = read("values.yaml", of)
     settings = Settings(of, found["injector"], found["mesh"], native=True)

@@ -14,6 +14,7 @@ from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.istio.install import install, objects
 from fixtures.providers.embedded.istio.installation import Installation, installation
 from tests.fidelity import recorded
+from tests.judge import upstream
 
 Body = dict[str, Any]
 Id = tuple[str, str]
@@ -21,11 +22,6 @@ Id = tuple[str, str]
 _RENDERED = {"1.13.1": 23, "1.20.8": 28, "1.27.9": 33, "1.30.3": 35, "1.31.0-rc.0": 35}
 _MINORS = _RENDERED | {"1.29.6": 34}  # the versions of Kubernetes they are rendered for
 _OWNED_BY = {("operator.istio.io/managed", "Reconcile"), ("app.kubernetes.io/managed-by", "Helm")}
-
-pytestmark = pytest.mark.skipif(
-    not recorded.SHARED.is_dir(),
-    reason="recordings and rendered charts are not at hand (../shared)",
-)
 
 # Older istioctls keep a record of what they did, which is in no chart.
 _RECORD = "IstioOperator"
@@ -102,8 +98,7 @@ def _rendered(version: str) -> dict[Id, Body]:
 
 def _of_charts(version: str) -> Iterator[Body]:
     for name in ("demo-rendered.yaml", "default-tag-rendered.yaml"):
-        text = (recorded.SHARED / "istio" / version / name).read_text()
-        yield from (one for one in yaml.safe_load_all(text) if one)
+        yield from upstream.documents(version, name)
 
 
 def _kept(api: Api, kinds: set[str]) -> dict[Id, Body]:
@@ -182,7 +177,7 @@ def _parsed(text: str) -> Any:
 # the stand-in may do that. Its own is of the chart istio-ingress, as by `--provider kind`.
 def _is_compared(name: Id, state: str) -> bool:
     return name[0] != "Namespace" and not (
-        state == "variant-helm" and name[1].startswith("istio-ingressgateway")
+        state == "helm/injected" and name[1].startswith("istio-ingressgateway")
     )
 
 

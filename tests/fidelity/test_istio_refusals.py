@@ -13,13 +13,11 @@ import pytest
 
 from fixtures.providers.embedded.apiserver.api import StatusError
 from tests.embedded.test_pilot import meshed
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 
-_RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "api" / "istio"
-_NAMES = [path.stem for path in sorted(_RECORDED.glob("*.json")) if "-read-" not in path.stem]
-
-pytestmark = pytest.mark.skipif(not _NAMES, reason="recordings are not at hand (../shared)")
+_NAMES = [name for name in ISTIO_1_29.names("api/istio", ".json") if "-read-" not in name]
 
 
 class Answer(NamedTuple):
@@ -31,7 +29,7 @@ class Answer(NamedTuple):
 
 
 def _exchange(name: str) -> Body:
-    found: Body = json.loads((_RECORDED / f"{name}.json").read_text())
+    found: Body = ISTIO_1_29.json(f"api/istio/{name}.json")
     return found
 
 

@@ -7,7 +7,6 @@ lines from a recorded log. What was not recorded is refused.
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,14 +20,12 @@ import pytest
 
 from fixtures.istio.releases.gateway import LISTENER
 from fixtures.k8s import Body, Refused, Reply, Unreachable
-from tests.judge.upstream import SHARED
+from tests.recordings import ISTIO_1_29, state_of
 from tests.unit.states import FakeKube
 
-RECORDED = SHARED / "recorded"
 ISTIOD, PAGE = 15014, 9080
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 INJECTOR = "namespace.sidecar-injector.istio.io"
-RAW = {"/readyz": "ok", "/version": {"gitVersion": "v1.34.4"}}
 HEADER = re.compile(r"[a-z-]+: ")
 # What no claim looks at, and most of a recording.
 UNASKED = ("v1/events", "events.k8s.io/v1/events", "v1/serviceaccounts", "v1/endpoints")
@@ -44,25 +41,11 @@ CURLED = {
 }
 
 
-def recording(*parts: str) -> str:
-    """A recorded file; the test that asks is skipped where it is not there."""
-    path = RECORDED.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"needs the recordings, {path} is not here")
-    return path.read_text()
-
-
 @cache
 def objects(state: str) -> dict[str, list[Body]]:
     """The objects of a recorded state, by kind."""
-    found = json.loads(recording("states", f"{state}.json"))
+    found = state_of(state)
     return {kind: bodies for kind, bodies in found.items() if kind not in UNASKED}
-
-
-@cache
-def exchange(*parts: str) -> Any:
-    """What somebody was asked, and what he answered."""
-    return json.loads(recording(*parts))
 
 
 def reply_of(text: str) -> Reply:
@@ -89,11 +72,12 @@ class Replay(FakeKube):
 
     kinds = SimpleNamespace(served=lambda _: ["v1"])
 
-    def __init__(self, state: str, *, apart: bool = False) -> None:
+    def __init__(self, state: str, *, apart: bool = False, kubernetes: str = "v1.34.4") -> None:
         """Over a recorded state; `apart` where it is about to be changed."""
         found = copy.deepcopy(objects(state)) if apart else objects(state)
-        served = exchange("api", "discovery", "admissionregistration-v1.json")
-        raw = {**RAW, ADMISSION: served["response"]["body"]}
+        served = ISTIO_1_29.json("api/discovery/admissionregistration-v1.json")
+        raw = {"/readyz": "ok", "/version": {"gitVersion": kubernetes}}
+        raw[ADMISSION] = served["response"]["body"]
         super().__init__(found, raw)
         self.replies: dict[tuple[int, str], str] = {}
         self.log = ""
@@ -106,7 +90,7 @@ class Replay(FakeKube):
             return _pod(body["metadata"].get("annotations") or {})
         weight = body["spec"]["http"][0]["route"][0]["weight"]
         name = "vs-weights" if weight < 0 else "vs-unknown-host-accepted"
-        return _told(exchange("api", "istio", f"{name}.json"))
+        return _told(ISTIO_1_29.json(f"api/istio/{name}.json"))
 
     @contextmanager
     def forward(self, _pod: str, _namespace: str, port: int) -> Iterator[Any]:
@@ -130,9 +114,9 @@ class Replay(FakeKube):
 def _pod(annotations: Mapping[str, str]) -> Body:
     """What became of a pod with these annotations."""
     if not annotations:
-        return _told(exchange("api", "write", "dry-run-pod-injected.json"))
+        return _told(ISTIO_1_29.json("api/write/dry-run-pod-injected.json"))
     for name in ("ports", "tproxy", "native-off", "bad-annotation"):
-        found = exchange("istio", "inject", f"{name}.json")
+        found = ISTIO_1_29.json(f"istio/inject/{name}.json")
         pod, answer = found["request"]["request"]["object"], found["response"]["response"]
         if pod["metadata"]["annotations"] != annotations:
             continue
@@ -162,9 +146,9 @@ def replayed(state: str, *, apart: bool = False) -> Replay:
     """The walk's own cluster with everything that it was asked."""
     kube = Replay(state, apart=apart)
     for path, name in CURLED.items():
-        kube.replies[LISTENER, path] = recording("kubectl", f"07-curl-{name}.txt")
+        kube.replies[LISTENER, path] = ISTIO_1_29.text(f"kubectl/07-curl-{name}.txt")
     kube.replies[PAGE, "/productpage"] = kube.replies[LISTENER, "/productpage"]
-    kube.replies[ISTIOD, "/version"] = page(recording("istio", "istiod-version.txt"))
-    kube.replies[ISTIOD, "/debug/syncz"] = page(recording("istio", "istiod-syncz.json"))
-    kube.log = recording("kubectl", "07-gateway-log.txt")
+    kube.replies[ISTIOD, "/version"] = page(ISTIO_1_29.text("istio/istiod-version.txt"))
+    kube.replies[ISTIOD, "/debug/syncz"] = page(ISTIO_1_29.text("istio/istiod-syncz.json"))
+    kube.log = ISTIO_1_29.text("kubectl/07-gateway-log.txt")
     return kube

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from fixtures.claims import ClaimFailed, NotTested, Unrecoverable, start_observing
+from fixtures.claims import ClaimFailed, NotTested, start_observing
 from fixtures.claims.waiting import change_wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.init_container import InitContainers
@@ -211,12 +211,13 @@ def test_a_second_agent_is_told() -> None:
     assert "an-older-place" in note
 
 
-def test_an_agent_that_cannot_start_is_not_waited_for() -> None:
+@pytest.mark.usefixtures("no_patience")
+def test_an_agent_that_cannot_start_is_told_with_its_reason() -> None:
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
     kube, subject = agent({"numberReady": 0})
     stuck = {"name": "install-cni", "state": {"waiting": waiting}}
     kube.change("pods", AGENT, lambda p: p.update(status={"containerStatuses": [stuck]}))
-    with pytest.raises(Unrecoverable, match="ImagePullBackOff: no such image"):
+    with pytest.raises(ClaimFailed, match="ImagePullBackOff: no such image"):
         subject.expect_ready()
 
 

@@ -29,6 +29,7 @@ from fixtures.istio.releases.rows import one_for
 from fixtures.k8s import Body
 from fixtures.k8s.pod import Pod
 from tests.judge import upstream
+from tests.recordings import ISTIO_1_29
 
 OURS = (INIT, VALIDATION, PROXY)
 # What the injector itself writes, so that it is no wish of the pod's.
@@ -165,15 +166,11 @@ def test_a_pod_that_says_no_is_left_alone(version: str) -> None:
 
 # A real istiod's answers (1.29.6, native sidecars)
 
-ANSWERS = upstream.SHARED / "recorded" / "istio" / "inject"
 EXPECTED = expected("1.29.6", "v1.34.4", ["v1.34.4"])
 
 
 def answer(name: str) -> Any:
-    file = ANSWERS / f"{name}.json"
-    if not file.exists():
-        pytest.skip(f"needs the recorded answers, {file} is not here")
-    return json.loads(file.read_text())
+    return ISTIO_1_29.json(f"istio/inject/{name}.json")
 
 
 def answered(name: str) -> Case:

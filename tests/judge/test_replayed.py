@@ -15,28 +15,18 @@ import pytest
 
 from fixtures.claims import NotTested, start_observing
 from fixtures.claims.waiting import wait_policy
-from fixtures.istio.admission import Admission
-from fixtures.istio.cluster import Cluster
-from fixtures.istio.control_plane import ControlPlane
-from fixtures.istio.gateway import Gateway
-from fixtures.istio.init_container import InitContainers
-from fixtures.istio.injected import InjectedSample
-from fixtures.istio.options import read_options
-from fixtures.istio.releases import Expected, expected
 from fixtures.istio.releases.webhooks import ASKED as ASKED_FOR
-from fixtures.istio.restarted import Restarted
-from fixtures.istio.sample import PlainSample, Sample
-from fixtures.istio.webhooks import Webhooks
-from fixtures.istio.workloads import Workloads
-from fixtures.k8s.termination import Termination
+from fixtures.k8s import Kube
 from fixtures.providers.base import DEMO
 from fixtures.run.stages import STAGES, stage_of
-from fixtures.traffic.availability import Availability
-from fixtures.traffic.client import Client
-from tests.judge.replay import Replay, replayed
+from tests.judge.replay import ISTIOD, Replay, page, replayed
+from tests.judge.world import World, access_of
+from tests.recordings import BY_HAND
 from tests.unit.states import as_kube
 
 ISTIO, KUBE = "1.29.6", "v1.34.4"
+GATEWAYS = frozenset({"istio-ingressgateway", "istio-egressgateway"})
+HAS_GATEWAYS = frozenset({"ingress-gateway", "egress-gateway"})
 HELM_HAS_NOT = frozenset({"istio-egressgateway", "istiod-revision-tag-default"})
 NO_TLS = "no TLS server was recorded"
 CUT = "the recorded page is cut after 1500 bytes"
@@ -59,15 +49,16 @@ NOT_RECORDED = {
     "restart/the-new-istiod-is-trusted": NO_TLS,
     "installation/the-cni-agent-is-ready-on-every-node": NO_CNI,
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod": NO_CNI,
+    "webhooks/a-bad-metrics-port-is-refused": "Istio 1.29.6 takes any port for that of metrics",
     "addons/*": "the add-ons were not installed",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
 NOUNS_NOT_RECORDED = {"api_gateway", "api_client"}
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
 VARIANTS = {
-    "classic": ("variant-classic-sidecars", frozenset[str](), "", DEMO),
-    "revision": ("variant-revision-canary-tag-prod", frozenset[str](), "canary", DEMO),
-    "helm": ("variant-helm", HELM_HAS_NOT, "", frozenset({"ingress-gateway"})),
+    "classic": ("classic/injected", frozenset[str](), "", DEMO),
+    "revision": ("revision/injected", frozenset[str](), "canary", DEMO),
+    "helm": ("helm/injected", HELM_HAS_NOT, "", frozenset({"ingress-gateway"})),
 }
 VARIANTS_NOUNS = {
     "control_plane",
@@ -88,67 +79,29 @@ NOT_SO = {
 }
 
 
-class World:
-    """The nouns that claims speak of, made of recorded states."""
+# The recorded state that shows each moment of the walk.
+MOMENTS = {
+    "cluster": "1-fresh-cluster",
+    "installation": "2-istio-installed",
+    "sample": "3-plain-bookinfo",
+    "gateway": "7-gateway",
+    "workloads": "7-gateway",
+    "before restart": "7-gateway",
+    "restart": "12-restarted",
+}
 
-    def __init__(self, variant: str = "") -> None:
-        self.state, self.absent, self.revision, self.features = VARIANTS.get(
-            variant, ("", frozenset[str](), "", DEMO)
-        )
 
-    def kube(self, state: str) -> Replay:
-        return replayed(self.state or state)
+def world(variant: str = "", broken: Replay | None = None) -> World:
+    """The recorded walk, or a mesh installed otherwise, or one that a fault broke."""
+    state, absent, revision, features = VARIANTS.get(variant, ("", frozenset[str](), "", DEMO))
 
-    def rows(self, state: str) -> Expected:
-        found = expected(ISTIO, KUBE, [KUBE]).without(self.absent).revised(self.revision)
-        return found.set_to(read_options(as_kube(self.kube(state)), self.revision))
+    def kube(moment: str) -> Kube:
+        if moment == "sample":
+            return as_kube(replayed(MOMENTS[moment]))
+        return as_kube(broken or replayed(state or MOMENTS.get(moment, "4-injected")))
 
-    def cluster(self) -> Cluster:
-        return Cluster.read(as_kube(self.kube("1-fresh-cluster")), ISTIO)
-
-    def control_plane(self, state: str = "2-istio-installed") -> ControlPlane:
-        return ControlPlane(as_kube(self.kube(state)), self.rows(state))
-
-    def plain_sample(self) -> PlainSample:
-        state = "3-plain-bookinfo"
-        kube, rows = as_kube(replayed(state)), expected(ISTIO, KUBE, [KUBE])
-        return PlainSample(kube, rows, first=Sample(kube, rows).snapshot())
-
-    def injected_sample(self, state: str = "4-injected") -> InjectedSample:
-        before = self.plain_sample().first
-        kube = as_kube(self.kube(state))
-        old = Termination(kube, (), frozenset(), since="the injection")  # see NOT_RECORDED
-        return InjectedSample(kube, self.rows(state), before=before, old_pods=old)
-
-    def init_containers(self) -> InitContainers:
-        return InitContainers(self.injected_sample())
-
-    def webhooks(self) -> Webhooks:
-        sample = self.injected_sample()
-        return Webhooks(sample.kube, sample.expected, "bookinfons")
-
-    def admission(self) -> Admission:
-        sample = self.injected_sample()
-        return Admission(sample.kube, sample.expected, "bookinfons")
-
-    def gateway(self, state: str = "7-gateway") -> Gateway:
-        kube = as_kube(self.kube(state))
-        mesh = ControlPlane(kube, self.rows(state))
-        return Gateway(kube, mesh.expected, "", mesh, way="gateway-forward")
-
-    def client(self) -> Client:
-        return Client(self.gateway())
-
-    def workloads(self) -> Workloads:
-        return Workloads(self.control_plane("7-gateway"))
-
-    def restarted(self) -> Restarted:
-        state, spaces = "12-restarted", ("bookinfons", "istio-system")
-        before = (self.kube("7-gateway").list("pods", space) for space in spaces)
-        old = frozenset(body["metadata"]["uid"] for bodies in before for body in bodies)
-        sample, gateway = self.injected_sample(state), self.gateway(state)
-        gone = Termination(sample.kube, spaces, old, since="the restart")
-        return Restarted(sample, gateway, old, gone, Availability(requests=()))
+    known = {"features": features, "absent": absent, "revision": revision}
+    return World(kube, access_of(ISTIO, KUBE, **known))
 
 
 def claims() -> Iterator[tuple[str, str, str, Callable[..., None], dict[str, Any]]]:
@@ -210,17 +163,58 @@ def test_a_claim_holds_of_a_real_cluster(
     # Of the wishes that a pod can have, two were asked of the real injector.
     asked = {key: value for key, value in ASKED_FOR.items() if "traffic" in key}
     monkeypatch.setattr("fixtures.istio.admission.ASKED", asked)
-    subject = getattr(World(variant), noun)()
+    subject = getattr(world(variant), noun)()
     telling = start_observing()
-    try:
-        claim(subject, **arguments)
-    except NotTested as e:
-        pytest.skip(f"not claimed: {e}")
+    claim(subject, **arguments)
     assert telling.inspected, "it looked at nothing"
+
+
+# An ambient mesh, of a later release: what is asked of any mesh.
+AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads"}
+NONE_ASKS = "no namespace of it asks for sidecars"
+NOT_OF_AMBIENT = {
+    "cluster/the-kubernetes-version-is-supported": "Istio 1.31 does not support its Kubernetes",
+    "installation/the-ingress-service-has-its-ports": "it has no gateways",
+    "installation/istiod-answers-with-the-requested-version": "that page was not recorded",
+    "webhooks/exactly-one-injector-matches-a-plain-pod": NONE_ASKS,
+    "workloads/every-pod-that-asks-carries-a-sidecar": NONE_ASKS,
+    "workloads/no-sidecar-is-too-old-or-too-new": "there is none",
+    "workloads/istio-init-leads-to-the-sidecar": "there is none",
+}
+NOT_OF_AMBIENT |= {claim: why for claim, why in NOT_RECORDED.items() if why == NO_TLS}
+
+
+def ambient() -> World:
+    """The ambient mesh, which has no gateways."""
+    kube = Replay("ambient/bookinfo", kubernetes="v1.37.2")
+    kube.replies[ISTIOD, "/debug/syncz"] = page(BY_HAND["ambient"].text("istio/istiod-syncz.json"))
+    known = {"features": DEMO - HAS_GATEWAYS, "absent": GATEWAYS}
+    return World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2", **known), allowed=True)
+
+
+OF_AMBIENT = [
+    pytest.param(noun, test, id=claim)
+    for claim, noun, feature, test, _ in claims()
+    if noun in AMBIENT_NOUNS and feature not in HAS_GATEWAYS and claim not in NOT_OF_AMBIENT
+]
+
+
+@pytest.mark.parametrize(("noun", "claim"), OF_AMBIENT)
+def test_a_claim_holds_of_a_real_ambient_mesh(noun: str, claim: Callable[..., None]) -> None:
+    subject, telling = getattr(ambient(), noun)(), start_observing()
+    claim(subject)
+    assert telling.inspected, "it looked at nothing"
+
+
+def test_ztunnel_is_nobodys_sidecar() -> None:
+    for ask in (ambient().workloads().expect_redirection, ambient().workloads().expect_versions):
+        with pytest.raises(NotTested, match="no pod of this cluster carries a sidecar"):
+            ask()
 
 
 def test_what_is_left_out_is_named_once_and_exists() -> None:
     known = {claim for claim, *_ in claims()}
     stages = {f"{stage.name}/*" for stage in STAGES}
     assert set(NOT_RECORDED) <= known | stages
+    assert set(NOT_OF_AMBIENT) <= known
     assert sum(not left_out(claim) for claim in known) > 90

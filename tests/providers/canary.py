@@ -18,7 +18,6 @@ from fixtures.claims import ClaimFailed, note, record
 from fixtures.diagnostics.collect import MANIFEST_COPY
 from fixtures.istio.sample import Sample
 from fixtures.k8s import Body
-from fixtures.k8s.request_log import everything
 from fixtures.run.state import state_of
 from fixtures.setup import sample as making
 
@@ -100,7 +99,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     access = state_of(session.config).access
     assert access
     told = {
-        "asked": sorted({f"{one.verb} {one.resource}" for one in everything}),
+        "asked": sorted({f"{one.verb} {one.resource}" for one in access.requests}),
         "credentials": credentials(access.kubeconfig.read_text()),
     }
     Path(os.environ["CANARY"]).write_text(json.dumps(told))

@@ -73,7 +73,7 @@ def provider(
     """A provider whose tools stand in."""
     home = machine.home.parent
     return Kind(
-        wanted=ToolSpec("1.29.6", "1.34", istio_dir=machine.istio),
+        tools=ToolSpec("1.29.6", "1.34", istio_dir=machine.istio),
         installation=how or Installation(),
         diagnostics=home / "logs",
         timeline=other.pop("timeline", Timeline()),

@@ -1,18 +1,23 @@
 """What cannot be is said in one line, with the contract's exit code, and an INCOMPLETE report."""
 
+import errno
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import filelock
 import pytest
 
 from fixtures.faults.catalog import CATALOGUE
+from fixtures.faults.live import LIVE
 from fixtures.providers.discover import Engine, NoEngine
 from fixtures.run.cluster import chosen
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
 
-FAULT = next(iter(CATALOGUE))
+CLAIM = "@so()\ndef test_a(cluster): inspected_one(1)\n"
+FAULT, LIVELY = next(iter(CATALOGUE)), next(iter(LIVE))
 BAD = [
     pytest.param(
         ("--provider", "minikube"), 4, "minikube: unknown; there are auto", id="provider"
@@ -32,21 +37,36 @@ BAD = [
         id="Kubernetes",
     ),
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
-    pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
-    pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
-    pytest.param(("--inject-fault", "bad-luck"), 4, "bad-luck; see --list-faults", id="fault"),
-    pytest.param(("--inject-fault", "dns-dwon"), 4, "did you mean dns-down", id="misspelt fault"),
+    pytest.param(("--profile", "smoky"), 4, "smoky: unknown, smoke is near; there", id="near"),
     pytest.param(
-        ("--prove", "--only-fault", "dns-dwon"),
+        ("--provider", "existng"),
         4,
-        "did you mean dns-down",
-        id="misspelt for proof",
+        "existng: unknown, existing is near; there",
+        id="near provider",
+    ),
+    pytest.param(("--inject-fault", FAULT + "x"), 4, f"{FAULT} is near; see", id="near fault"),
+    pytest.param(
+        ("--prove", "--only-fault", LIVELY + "x"), 4, f", {LIVELY} is near", id="near live fault"
     ),
     pytest.param(
-        ("--prove", "--only-fault", "kubernetes-too-old"),
+        ("--require", "ingres-gateway"),
         4,
-        "kubernetes-too-old cannot be injected into a live mesh",
-        id="a fault that a live mesh cannot have",
+        "ingress-gateway is near; there are ingress,",
+        id="feature",
+    ),
+    pytest.param(
+        ("--kubeconfig", "x"), 4, "--kubeconfig: only with --provider existing", id="kubeconfig"
+    ),
+    pytest.param(
+        ("--provider", "existing", "--in-cluster", "--kubeconfig", "x"),
+        4,
+        "--kubeconfig and --in-cluster name two clusters",
+        id="two clusters",
+    ),
+    pytest.param(("--patience", "0"), 4, "a number above 0 is needed", id="no patience"),
+    pytest.param(("--patience", "long"), 4, "a number above 0 is needed", id="patience in words"),
+    pytest.param(
+        ("--inject-fault", "bad-luck"), 4, "bad-luck: unknown; see --list-faults", id="fault"
     ),
     pytest.param(
         ("--inject-fault", FAULT, "--provider", "existing"),
@@ -94,9 +114,59 @@ def test_bad_input_is_one_line_and_an_incomplete_report(
     assert int(ET.parse(ended.folder / "junit.xml").getroot().get("errors", "0")) > 0
 
 
-def test_bad_input_takes_the_place_of_an_older_good_report(runs: SmallRuns) -> None:
-    assert runs.run().report["complete"] is True
-    assert runs.run("--provider", "minikube").report["complete"] is False
+def test_bad_input_leaves_an_earlier_complete_report(runs: SmallRuns) -> None:
+    before = runs.run().report
+    assert before["complete"] is True
+    ended = runs.run("--provider", "minikube")
+    assert ended.code == 4
+    assert ended.report == before
+
+
+def test_a_mistyped_option_leaves_an_earlier_complete_report(runs: SmallRuns) -> None:
+    before = runs.run().report
+    ended = runs.run("--profil", "smoke", "--kubecontext", "a")
+    assert ended.code == 4
+    assert ended.report == before
+
+
+def test_a_folder_that_another_run_writes_to_is_refused(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", CLAIM)
+    before = runs.run().report
+    with filelock.FileLock(runs.folder / ".lock"):
+        ended = runs.run()
+    assert ended.code == 4
+    assert f"--reports-dir {runs.folder}: another run writes its report there" in ended.output
+    assert "Traceback" not in ended.output
+    assert "PROVIDED" not in ended.output
+    assert ended.report == before
+    assert runs.run().code == 0
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        pytest.param("INCOMPLETE", "cannot be written (No space left", id="at the beginning"),
+        pytest.param("It is so", "the report cannot be written (No space left", id="at the end"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_the_hosts_fault(
+    runs: SmallRuns, monkeypatch: pytest.MonkeyPatch, when: str, words: str
+) -> None:
+    runs.claims("01_cluster", CLAIM)
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name.startswith(".") and when in data.decode():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    ended = runs.run()
+    assert ended.code == 11
+    [line] = [line for line in ended.output.splitlines() if words in line]
+    assert str(ended.folder) in line
+    assert "Traceback" not in ended.output
+    assert not list(ended.folder.glob(".*.part"))
 
 
 def test_a_reports_folder_that_cannot_be_written_is_named(runs: SmallRuns, tmp_path: Path) -> None:
@@ -108,8 +178,8 @@ def test_a_reports_folder_that_cannot_be_written_is_named(runs: SmallRuns, tmp_p
 
 
 def test_xdist_is_refused(runs: SmallRuns) -> None:
-    pytest.importorskip("xdist")
     ended = runs.run("-n", "2")
+    assert "run it without pytest-xdist" in ended.output
     assert (ended.code, ended.report["complete"]) == (4, False)
 
 

@@ -35,7 +35,6 @@ class Left:
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     """A walk over the embedded cluster, with secrets planted in it."""
-    pytest.importorskip("envoy")
     home = tmp_path_factory.mktemp("canary")
     folder, told = home / "out", home / "told.json"
     command = [sys.executable, "-m", "pytest", "-p", "tests.providers.canary"]

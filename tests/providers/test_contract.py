@@ -28,13 +28,13 @@ from fixtures.claims.deadlines import ROLLED_OUT
 from fixtures.claims.waiting import eventually
 from fixtures.istio.releases.versions import PAIRS
 from fixtures.k8s import Body, Kube, Unreachable
-from fixtures.providers.base import DEMO, Access, ProvisionError
+from fixtures.providers.base import ACCESS_PATHS, DEMO, Access, ProvisionError
 from fixtures.providers.discover import Engine, find_engine
 from fixtures.providers.embedded_process import Embedded
 from fixtures.providers.existing import Existing
 from fixtures.providers.kind.directories import of_user
 from fixtures.run import kind_options
-from fixtures.run.cluster import kind_for, refusal
+from fixtures.run.cluster import PROVIDERS, kind_for, refusal
 from fixtures.run.settings import Settings
 from fixtures.run.timeline import Timeline
 from tests.embedded.conftest import VERSIONS, started
@@ -69,14 +69,12 @@ class Case:
     outlives: bool = False
 
 
-@pytest.fixture(params=["embedded", "existing", "kind"], scope="module")
+@pytest.fixture(params=sorted(PROVIDERS), scope="module")
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Case]:
     folder = tmp_path_factory.mktemp(request.param)
-    making: dict[str, Callable[[Path], AbstractContextManager[Case]]]
-    making = {"embedded": embedded, "existing": existing, "kind": kind}
-    with pytest.MonkeyPatch.context() as patch, making[request.param](folder) as made:
+    with pytest.MonkeyPatch.context() as patch, CASES[request.param](folder) as made:
         patch.setattr(tempfile, "tempdir", str(folder))
         yield replace(made, outside=lambda: (sorted(folder.glob("seatrial-*")), made.outside()))
 
@@ -94,7 +92,7 @@ def existing(folder: Path) -> Iterator[Case]:
         provider = Existing(
             context=context,
             supported=partial(refusal, allowed=False),
-            tell=pytest.fail,
+            warn=pytest.fail,
             environment={"KUBECONFIG": str(file)},
         )
         owner = Kube.connect(Access(file, context, None, "rehearsal", "test", "1", "1"))
@@ -137,6 +135,14 @@ def kind(folder: Path) -> Iterator[Case]:
     yield Case(provider.provide, "conformance", outside)
 
 
+# Every provider has its case here.
+CASES: dict[str, Callable[[Path], AbstractContextManager[Case]]] = {
+    "embedded": embedded,
+    "existing": existing,
+    "kind": kind,
+}
+
+
 def _objects(kube: Kube) -> list[tuple[str, str]]:
     """Every object that tells somebody was here; leader elections are Istio's own."""
     return [
@@ -152,7 +158,7 @@ def test_access_is_of_use_and_says_what_it_is_worth(case: Case) -> None:
     with case.provide() as access:
         assert access.evidence == case.evidence
         assert access.kubeconfig.stat().st_mode & 0o077 == 0
-        assert access.features <= set(get_args(Feature)) | {"node-port", "load-balancer"}
+        assert access.features <= set(get_args(Feature)) | set(ACCESS_PATHS)
         names = access.namespaces
         assert len({names.sample, names.outside, names.labelled}) == 3
         kube = Kube.connect(access)

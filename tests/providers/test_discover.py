@@ -20,7 +20,7 @@ from fixtures.providers.discover import Engine, NoEngine, find_engine
         pytest.param(
             "echo 'permission denied while trying to connect' >&2; exit 1",
             NoEngine(
-                "docker is installed, but this user may not ask its server (permission denied)"
+                "docker is installed, but this user may not use its server (permission denied)"
             ),
             id="no right",
         ),

@@ -41,7 +41,7 @@ def test_access_says_what_the_process_said(tmp_path: Path) -> None:
             "did not start: address taken",
             id="failed",
         ),
-        pytest.param("sys.exit(0)", ProvisioningFailed, "ended without a word", id="silent"),
+        pytest.param("sys.exit(0)", ProvisioningFailed, "ended without a message", id="silent"),
         pytest.param(
             "sys.stdin.read()", ProvisioningFailed, "not ready within 0.3 s", id="never ready"
         ),
@@ -64,7 +64,7 @@ def test_a_process_that_does_not_become_ready_is_one_line(
 def test_a_death_in_mid_walk_is_told_at_once(tmp_path: Path) -> None:
     deaths = Queue[str]()
     with provider(tmp_path, READY + "sys.exit(3)", deaths).provide():
-        assert "ended with exit code 3 in mid-walk" in deaths.get(timeout=10)
+        assert "ended with exit code 3 during the run" in deaths.get(timeout=10)
 
 
 def test_an_end_that_we_asked_for_is_no_death(tmp_path: Path) -> None:

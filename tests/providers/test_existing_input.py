@@ -50,7 +50,7 @@ def ended_certificate() -> str:
 
 
 def refused(environment: dict[str, str], **more: Any) -> ProvisionError:
-    given: dict[str, Any] = {"context": "staging", "supported": SUPPORTED, "tell": print}
+    given: dict[str, Any] = {"context": "staging", "supported": SUPPORTED, "warn": print}
     provider = Existing(**{**given, "environment": environment, **more})
     with pytest.raises(ProvisionError) as caught, provider.provide():
         pytest.fail("it was provided")

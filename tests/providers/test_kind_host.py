@@ -26,9 +26,9 @@ LACKS = [
         "no container engine answers: docker is installed, but its server.*systemctl start docker",
         id="no engine",
     ),
-    pytest.param(about(NCPU=1), DEMO, r"ask for 1.0 CPUs .*the engine has 1: give", id="one CPU"),
+    pytest.param(about(NCPU=1), DEMO, r"request 1.0 CPUs .*the engine has 1: give", id="one CPU"),
     pytest.param(
-        about(NCPU=2), DEFAULT, r"ask for 2.2 CPUs .*profile default", id="a profile too big"
+        about(NCPU=2), DEFAULT, r"request 2.2 CPUs .*profile default", id="a profile too big"
     ),
     pytest.param(about(Architecture="s390x"), DEMO, "no node images exist for s390x", id="s390x"),
     pytest.param((ABOUT, {"says": "garbage"}), DEMO, "try it: docker info", id="garbage"),
@@ -39,12 +39,12 @@ LACKS = [
         id="kind too old",
     ),
     pytest.param(
-        (r"istioctl version.*", {"code": 1}), DEMO, "tells no version", id="a broken istioctl"
+        (r"istioctl version.*", {"code": 1}), DEMO, "prints no version", id="a broken istioctl"
     ),
     pytest.param(
         (r"istioctl version.*", {"says": "client version: 1.28.1"}),
         DEMO,
-        "holds Istio 1.28.1, but Istio 1.29 is wanted",
+        "holds Istio 1.28.1, not 1.29",
         id="another Istio",
     ),
 ]

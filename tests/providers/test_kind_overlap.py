@@ -31,7 +31,7 @@ def test_the_cluster_is_told_of_while_istio_is_being_installed(
 
     with (
         pytest.raises(SampleFailed),
-        provider(machine, archives=(sample,), answering=answering).provide(),
+        provider(machine, archives=(sample,), on_answering=answering).provide(),
     ):
         pass
     assert [access.context for access in told] == [f"kind-{NAME}"]
@@ -50,7 +50,7 @@ def test_images_are_loaded_before_what_needs_them(machine: Standins, tmp_path: P
     with provider(
         machine,
         archives=(addons, sample, istio),
-        answering=lambda _: told.append(len(machine.calls("kind load"))),
+        on_answering=lambda _: told.append(len(machine.calls("kind load"))),
         timeline=timeline,
     ).provide():
         pass

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,8 +148,6 @@ def kill(run: Started) -> None:
 
 @pytest.mark.parametrize("end", [interrupt_as_a_terminal_does, terminate, kill])
 def test_ending_tox_ends_everything(tmp_path: Path, end: Any) -> None:
-    pytest.importorskip("tox")
-    pytest.importorskip("envoy")
     with started(through_tox(tmp_path), ROOT, tmp_path / "out") as run:
         run.one("envoy")  # tox holds lines back where there is no terminal
         end(run)
@@ -161,7 +159,6 @@ def test_ending_tox_ends_everything(tmp_path: Path, end: Any) -> None:
 
 
 def test_a_cluster_that_dies_ends_the_walk_in_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("envoy")
     command = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded"]
     command += ["--reports-dir", str(tmp_path)]
     with started(command, ROOT, tmp_path) as run:
@@ -170,7 +167,7 @@ def test_a_cluster_that_dies_ends_the_walk_in_one_line(tmp_path: Path) -> None:
         output = run.rest()
         assert run.process.wait() == 10
         report = run.ended()
-    assert "the embedded cluster ended by signal 9 in mid-walk" in report["reason"]
+    assert "the embedded cluster ended by signal 9 during the run" in report["reason"]
     assert (report["complete"], report["exit_code"]) == (False, 10)
     assert "Traceback" not in output
 
@@ -191,19 +188,21 @@ SLOW_CLAIM = """
 from fixtures.claims.waiting import pause
 @so()
 def test_a(plain_sample):
-    examined_one(1)
+    inspected_one(1)
     print("ASKING", flush=True)
     pause(30 if {where!r} == "asking" else 0)
 """
 
 
 @contextmanager
-def slow_walk(runs: SmallRuns, where: str, takes: float = 1) -> Iterator[Started]:
-    """A walk that takes its time at one place."""
+def slow_walk(
+    runs: SmallRuns, where: str, takes: float = 1, shown: Sequence[str] = ("-s",)
+) -> Iterator[Started]:
+    """A run that takes its time at one place."""
     runs.begin(world=SLOW.format(where=where, takes=takes))
     (runs.pytester.path / "suites" / "test_01_cluster.py").unlink()
     runs.claims("03_sample", SLOW_CLAIM.format(where=where))
-    command = [sys.executable, "-m", "pytest", "suites", "-s", "--provider", "embedded"]
+    command = [sys.executable, "-m", "pytest", "suites", *shown, "--provider", "embedded"]
     with started(command, runs.pytester.path, runs.folder) as run:
         yield run
 
@@ -228,9 +227,19 @@ def test_a_signal_takes_down_what_was_made(
         report = run.ended()
     names = {"SIGINT": "Ctrl-C"}
     assert report["reason"] == f"stopped by {names.get(number.name, number.name)}"
+    assert f"{names.get(number.name, number.name)}: what this run made is being removed" in output
     assert "TAKEN DOWN" in output
     assert where == "preparing" or "UNDONE" in output
     assert "Traceback" not in output
+
+
+def test_ctrl_c_is_answered_at_once_though_pytest_keeps_what_a_claim_prints(
+    runs: SmallRuns,
+) -> None:
+    with slow_walk(runs, "asking", shown=()) as run:
+        run.read_until("The sample without the mesh")
+        run.process.send_signal(signal.SIGINT)
+        run.read_until("Ctrl-C: what this run made is being removed")
 
 
 def test_ctrl_c_twice_at_once_is_ctrl_c(runs: SmallRuns) -> None:
@@ -238,7 +247,9 @@ def test_ctrl_c_twice_at_once_is_ctrl_c(runs: SmallRuns) -> None:
         run.read_until("ASKING")
         run.process.send_signal(signal.SIGINT)
         run.process.send_signal(signal.SIGINT)
-        assert "UNDONE" in run.rest()
+        output = run.rest()
+        assert "UNDONE" in output
+        assert "once more: not waited for" not in output
         assert run.ended()["reason"] == "stopped by Ctrl-C"
 
 
@@ -261,7 +272,9 @@ def test_a_later_ctrl_c_cuts_taking_down_short(runs: SmallRuns) -> None:
                 raise ClaimFailed("the walk", expected="ended", got="running")
 
         eventually(interrupted, within=ENDS, every=0.5)
-        assert "TAKEN DOWN" in run.rest()
+        output = run.rest()
+        assert "TAKEN DOWN" in output
+        assert "Ctrl-C once more: not waited for any longer" in output
         assert run.ended()["complete"] is False
 
 

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 BROKEN = """
 from fixtures.setup import sample
@@ -25,7 +23,6 @@ sample.documents = broken
 
 
 def test_a_roll_out_that_fails_leaves_its_pods_to_the_reader(tmp_path: Path) -> None:
-    pytest.importorskip("envoy")
     (tmp_path / "broken_sample.py").write_text(BROKEN)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "pytest", "-p", "broken_sample", "suites/test_03_sample.py"]

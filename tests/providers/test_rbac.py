@@ -13,9 +13,9 @@ import yaml
 
 from fixtures.istio.releases.versions import PAIRS
 from fixtures.k8s import Kube, Refused, roles
-from fixtures.k8s.request_log import VERBS, Asked
 from fixtures.k8s.roles import GROUP, HOME, Permission, granted
 from fixtures.providers.base import Access
+from fixtures.providers.request_log import VERBS, ApiRequest
 from tests.embedded.conftest import started
 from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, walk
 
@@ -58,8 +58,8 @@ class Ruled:
         body: Body | None = None if method == "GET" else {}
         media = "application/merge-patch+json" if method == "PATCH" else "application/json"
         query = [] if method in {"GET", "DELETE"} else [("dryRun", "All")]
-        asked = Asked(wanted.verb, wanted.resource, wanted.namespace)
-        wire.ask(method, path, asked=asked, query=query, body=body, content_type=media)
+        asked = ApiRequest(wanted.verb, wanted.resource, wanted.namespace)
+        wire.send(method, path, request=asked, query=query, body=body, content_type=media)
 
 
 def _resources(kube: Kube, place: Any) -> list[Body]:
@@ -74,8 +74,8 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
         admin = Kube.connect(access(cluster.kubeconfig))
         admin.apply(roles.manifest("none", []))
         path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{HOME}/token"
-        asked = Asked("create", "serviceaccounts/token", HOME)
-        answer = admin._wire.ask_json("POST", path, asked=asked, body={"spec": {}})
+        asked = ApiRequest("create", "serviceaccounts/token", HOME)
+        answer = admin._wire.send_json("POST", path, request=asked, body={"spec": {}})
         config = yaml.safe_load(cluster.kubeconfig.read_text())
         config["users"][0]["user"] = {"token": answer["status"]["token"]}
         (home / "account").write_text(yaml.safe_dump(config))

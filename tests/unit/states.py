@@ -1,21 +1,15 @@
 """A recorded cluster to ask, in memory: what the nouns read, and nothing that writes.
 
-Only tests use it; what it answers stands in `../shared`, which a checkout need not have.
+Only tests use it; what it answers stands in `tests.recordings`.
 """
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fixtures.k8s import Body, Kube, Refused
-
-STATES = Path(__file__).parents[3] / "shared" / "recorded" / "states"
+from tests.recordings import state_of
 
 
 class FakeKube:
@@ -72,11 +66,7 @@ class FakeKube:
 
 def recorded(name: str, raw: dict[str, Any] | None = None) -> Any:
     """A cluster as it was recorded; typed Any to stand in for a `Kube`."""
-    file = STATES / f"{name}.json"
-    if not file.exists():
-        pytest.skip(f"needs the recorded states, {file} is not here")
-    state: dict[str, Any] = json.loads(file.read_text())
-    return FakeKube(copy.deepcopy(state), raw)
+    return FakeKube(state_of(name), raw)
 
 
 def as_kube(fake: FakeKube) -> Kube:

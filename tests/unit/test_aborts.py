@@ -82,7 +82,7 @@ def test_a_walk_that_is_ended_is_incomplete(
     assert [c["asked"] for c in report["claims"]] == [n < at for n in range(len(STAGES))]
 
     top = ET.parse(ended.folder / "junit.xml").getroot()
-    error = top.find("testsuite[@name='00 walk']/testcase[@name='the walk is complete']/error")
+    error = top.find("testsuite[@name='00 run']/testcase[@name='the run is complete']/error")
     assert error is not None
     assert reason in str(error.text)
     left = len(STAGES) - at

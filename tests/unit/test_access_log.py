@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from fixtures.traffic import access_log
 from fixtures.traffic.access_log import AccessLogLine
 from fixtures.traffic.response_flags import explain
-
-RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "kubectl"
+from tests.recordings import ISTIO_1_29
 
 GOOD = (
     '[2026-01-02T03:04:05.678Z] "GET /productpage?u=7 HTTP/1.1" 200 - via_upstream - "-" 0 15072 '
@@ -82,10 +79,9 @@ def test_flags_are_told_in_words() -> None:
     assert explain(["XYZ"]) == "XYZ: see Envoy on response flags"
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings (../shared) are not here")
 @pytest.mark.parametrize("name", ["07-gateway-log.txt", "07-sidecar-log.txt"])
 def test_every_recorded_line_is_read(name: str) -> None:
-    recorded = [t for t in (RECORDED / name).read_text().splitlines() if t.startswith("[")]
+    recorded = [t for t in ISTIO_1_29.text(f"kubectl/{name}").splitlines() if t.startswith("[")]
     read = [AccessLogLine.parse(text) for text in recorded]
     assert len(read) > 1
     assert all(line.code >= 200 and line.path.startswith("/") for line in read)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +16,7 @@ from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
 from fixtures.istio.releases.webhooks import ASKED
 from fixtures.k8s import Body, Refused
+from tests.recordings import ISTIO_1_29
 
 UNREACHABLE = 'failed calling webhook "namespace.sidecar-injector.istio.io": connection refused'
 DENIED = (
@@ -130,18 +129,13 @@ def test_a_server_that_refuses_everything_proves_nothing(
 
 # Wishes of a pod, as a real injector granted or refused them
 
-ANSWERS = Path(__file__).parents[3] / "shared" / "recorded" / "istio" / "inject"
-
 
 class Injector(Server):
     """Answers for a pod with annotations what a real injector answered to the one of this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        file = ANSWERS / f"{name}.json"
-        if not file.exists():
-            pytest.skip(f"needs the recorded answers, {file} is not here")
-        self.found = json.loads(file.read_text())
+        self.found = ISTIO_1_29.json(f"istio/inject/{name}.json")
 
     def injected(self, body: Body, namespace: str) -> Body:
         if not body["metadata"].get("annotations"):

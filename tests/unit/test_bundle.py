@@ -98,7 +98,7 @@ def changed(file: Path, change: Callable[[dict[str, bytes]], object]) -> None:
     [
         pytest.param(
             lambda files: files.update({"summary.md": b"fine"}),
-            "summary.md: changed: it is not what SHA256SUMS says",
+            "summary.md: changed: it differs from SHA256SUMS",
             id="a file changed",
         ),
         pytest.param(lambda files: files.pop("junit.xml"), "junit.xml: missing", id="a file gone"),
@@ -109,7 +109,7 @@ def changed(file: Path, change: Callable[[dict[str, bytes]], object]) -> None:
         ),
         pytest.param(
             lambda files: files.pop("SHA256SUMS"),
-            "SHA256SUMS: missing: nothing tells what the files were",
+            "SHA256SUMS: missing: the sums of the files are gone",
             id="no manifest",
         ),
         pytest.param(

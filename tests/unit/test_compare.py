@@ -1,4 +1,4 @@
-"""`python -m reports compare`: what changed between two walks, in three forms."""
+"""`python -m reports compare`: what changed between two runs, in three forms."""
 
 import json
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_a_comparison_reads_as_written_down(name: str, form: Any) -> None:
     [
         ("Regressions", ["sample/six-pods-run", "gateway/each-route[login]"]),
         ("Lost claims", ["cluster/egress", "cluster/dns"]),
-        ("Fewer objects examined", ["cluster/every-node-is-ready"]),
+        ("Fewer objects inspected", ["cluster/every-node-is-ready"]),
         ("Slower waits", ["pods become ready"]),
         ("Subject", ["Istio", "evidence"]),
         ("Images", ["istiod"]),
@@ -88,7 +88,7 @@ def test_a_comparison_reads_as_written_down(name: str, form: Any) -> None:
         ("Fixes", []),
     ],
 )
-def test_each_thing_that_changed_is_told(title: str, found: list[str]) -> None:
+def test_each_thing_that_changed_is_listed(title: str, found: list[str]) -> None:
     assert names(compared(), title) == found
 
 
@@ -102,7 +102,7 @@ def test_the_other_way_round_it_is_better() -> None:
 def test_a_run_beside_itself_differs_in_nothing() -> None:
     same = stored(good("conformance"), "same")
     found = compare(same, same, require_all=True)
-    assert (found.told, found.caveats, found.regressed) == ((), (), False)
+    assert (found.changed, found.caveats, found.regressed) == ((), (), False)
     assert "Nothing differs." in as_html(found)
 
 
@@ -119,11 +119,11 @@ def test_what_did_not_end_is_said() -> None:
     assert [c for c in found.caveats if "NEW is INCOMPLETE" in c]
 
 
-def test_a_walk_that_did_not_come_to_its_first_claim_is_a_regression() -> None:
+def test_a_run_that_did_not_come_to_its_first_claim_is_a_regression() -> None:
     new = replace(stopped(), stages=())
     found = compare(stored(good("conformance"), "old"), stored(new, "new"))
     assert found.regressed
-    assert names(found, "Regressions") == ["the walk"]
+    assert names(found, "Regressions") == ["the run"]
 
 
 def test_a_little_slower_is_not_slower() -> None:
@@ -142,7 +142,7 @@ def test_an_older_form_is_read_and_what_it_lacks_is_said() -> None:
     assert old.form == 1
     assert any("OLD is of an older form" in caveat for caveat in found.caveats)
     assert names(found, "Images") == []
-    assert names(found, "Still not so") == ["sample/six-pods-run", "gateway/each-route[login]"]
+    assert names(found, "Still failing") == ["sample/six-pods-run", "gateway/each-route[login]"]
 
 
 class Page(HTMLParser):

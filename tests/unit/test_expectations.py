@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +22,8 @@ from fixtures.istio.releases import (
 )
 from fixtures.istio.releases.rows import Row, one_for, version
 from fixtures.istio.releases.versions import PAIRS, Pair, kubernetes_range, pair, support
+from tests.judge import upstream
 
-FACTS = Path(__file__).parents[3] / "shared" / "istio"
 # Tables of which exactly one row holds for each release.
 ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
     bookinfo.TAGS,
@@ -52,10 +50,7 @@ EVERY_MINOR = [f"1.{minor}.0" for minor in range(13, 32)]
 
 
 def facts(istio: str) -> Any:
-    file = FACTS / istio / "facts.json"
-    if not file.exists():
-        pytest.skip(f"needs upstream's facts, {file} is not here")
-    return json.loads(file.read_text())
+    return upstream.facts(istio)
 
 
 @pytest.mark.parametrize(

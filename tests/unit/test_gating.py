@@ -81,14 +81,15 @@ def test_a_failure_says_what_was_expected_and_where_to_look(runs: SmallRuns) -> 
 @so()
 def test_ready(cluster):
     inspected_one(1)
-    raise ClaimFailed("node a", expected="Ready", got="NotReady", next_steps=("kubectl get nodes",))
+    next_steps = ("kubectl get nodes",)
+    raise ClaimFailed("node a", expected="Ready", got="NotReady", next_steps=next_steps)
 """,
     )
     ended = runs.run()
     [claim] = ended.report["claims"]
     assert claim["message"] == "node a: expected Ready, got NotReady"
-    assert claim["look"] == ["kubectl get nodes"]
-    assert "next: kubectl get nodes" in ended.output
+    assert claim["look"] == ["kubectl --context x get nodes"]
+    assert "next: kubectl --context x get nodes" in ended.output
     assert ended.code == 1
 
 
@@ -180,6 +181,28 @@ def test_there(cluster): inspected_one(1)
     assert list(ended.verdicts.values()) == ["not-claimed", "passed"]
     assert "egress-gateway" in ended.message("cluster/absent")
     assert ended.code == 0
+
+
+def test_a_required_feature_that_is_absent_fails_what_needs_it(runs: SmallRuns) -> None:
+    runs.claims(
+        "01_cluster",
+        """
+@so(feature="egress-gateway")
+def test_absent(cluster): inspected_one(1)
+@so(feature="ingress")
+def test_there(cluster): inspected_one(1)
+@so(feature="default-tag")
+def test_not_required(cluster): inspected_one(1)
+""",
+    )
+    ended = runs.run("--require", "egress-gateway", "--require", "ingress")
+    assert ended.verdicts == {
+        "cluster/absent": "failed",
+        "cluster/there": "passed",
+        "cluster/not-required": "not-claimed",
+    }
+    assert "--require egress-gateway" in ended.message("cluster/absent")
+    assert ended.code == 1
 
 
 def test_smoke_asks_core_claims_and_is_still_the_whole_walk(runs: SmallRuns) -> None:

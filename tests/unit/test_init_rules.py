@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from fixtures.istio.init_rules import LONG_NAMES, InitRules
 from fixtures.istio.releases.redirection import FLAGS_EXPECTED
-
-STATES = Path(__file__).parents[3] / "shared" / "recorded" / "states"
+from tests.recordings import state_of
 
 ARGUMENTS = [
     "istio-iptables",
@@ -62,11 +57,9 @@ def test_every_expected_flag_is_one_of_the_model() -> None:
     assert {row.value.name for row in FLAGS_EXPECTED} <= set(LONG_NAMES)
 
 
-@pytest.mark.skipif(not STATES.is_dir(), reason="the recordings (../shared) are not here")
-@pytest.mark.parametrize("state", ["4-injected.json", "variant-classic-sidecars.json"])
+@pytest.mark.parametrize("state", ["4-injected", "classic/injected"])
 def test_recorded_pods_are_told_as_expected(state: str) -> None:
-    objects = json.loads((STATES / state).read_text())
-    pods = [o for o in _bodies(objects) if o.get("kind") == "Pod"]
+    pods = state_of(state)["v1/pods"]
     inits = [
         c for p in pods for c in p["spec"].get("initContainers", []) if c["name"] == "istio-init"
     ]
@@ -76,14 +69,3 @@ def test_recorded_pods_are_told_as_expected(state: str) -> None:
         rules = InitRules.parse(container["args"])
         assert rules.values == expected
         assert rules.others == ("--log_output_level=default:info",)
-
-
-def _bodies(tree: Any) -> list[Any]:
-    """Every object in a recorded state, however it is grouped there."""
-    if isinstance(tree, list):
-        return [body for part in tree for body in _bodies(part)]
-    if isinstance(tree, dict):
-        if "kind" in tree and "metadata" in tree and "items" not in tree:
-            return [tree]
-        return [body for part in tree.values() for body in _bodies(part)]
-    return []

@@ -18,8 +18,8 @@ CANARY = BY_ISTIOCTL.revised("canary")
 BY_HELM = BY_ISTIOCTL.without(frozenset({"istio-egressgateway", "istiod-revision-tag-default"}))
 
 INSTALLATIONS = [
-    pytest.param("variant-revision-canary-tag-prod", CANARY, id="a revision"),
-    pytest.param("variant-helm", BY_HELM, id="Helm"),
+    pytest.param("revision/injected", CANARY, id="a revision"),
+    pytest.param("helm/injected", BY_HELM, id="Helm"),
 ]
 
 
@@ -49,13 +49,13 @@ def test_its_webhooks_lead_to_it(state: str, rows: Expected) -> None:
 
 
 def test_the_configurations_of_a_revision_carry_its_name() -> None:
-    webhooks = Webhooks(cast("Kube", recorded("variant-revision-canary-tag-prod")), CANARY, "x")
+    webhooks = Webhooks(cast("Kube", recorded("revision/injected")), CANARY, "x")
     webhooks.expect_configurations("mutating")
     webhooks.expect_configurations("validating")
 
 
 def test_webhooks_of_another_revision_are_not_its_own() -> None:
-    kube = cast("Kube", recorded("variant-revision-canary-tag-prod"))
+    kube = cast("Kube", recorded("revision/injected"))
     with pytest.raises(ClaimFailed, match="none in any configuration"):
         Webhooks(kube, BY_ISTIOCTL.revised("stable"), "x").registered("mutating")
 

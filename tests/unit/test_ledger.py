@@ -142,7 +142,8 @@ def test_a_claim_that_is_skipped(runs: SmallRuns, source: str) -> None:
 
 
 def test_a_claim_that_is_expected_to_fail_and_does(runs: SmallRuns) -> None:
-    bad = '@pytest.mark.xfail\n@so()\ndef test_b(cluster): raise ClaimFailed("a", expected="b", got=1)\n'
+    bad = "@pytest.mark.xfail\n@so()\ndef test_b(cluster):\n"
+    bad += '    raise ClaimFailed("a", expected="b", got=1)\n'
     runs.claims("01_cluster", SO.format("a") + bad)
     ended = runs.run()
     assert (ended.code, ended.verdicts["cluster/b"]) == (1, "failed")
@@ -158,7 +159,7 @@ def test_what_the_user_leaves_out_is_partial_and_not_missing(runs: SmallRuns) ->
     ended = runs.run("-k", "test_a")
     assert ended.report["command"] == ""
     assert (ended.code, ended.report["partial"], ended.report["missing"]) == (0, True, [])
-    assert "PARTIAL: a selection of claims was asked, not the state." in ended.report["verdict"]
+    assert "PARTIAL: a selection of claims was tested, not all of them." in ended.report["verdict"]
 
 
 @pytest.mark.parametrize("path", ["suites/none.py", "suites/test_01_cluster.py::test_none"])
@@ -172,7 +173,7 @@ def test_what_is_not_claimed_is_said_in_the_verdict(runs: SmallRuns) -> None:
     runs.claims("01_cluster", source)
     ended = runs.run()
     assert ended.code == 0
-    assert "The one claim held, 1 not claimed on" in ended.report["verdict"]
+    assert "The one claim passed, 1 not claimed on" in ended.report["verdict"]
 
 
 def test_without_a_ledger_nothing_is_asked(runs: SmallRuns) -> None:

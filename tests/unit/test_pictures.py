@@ -103,9 +103,9 @@ def test_without_anything_seen_there_is_no_mesh() -> None:
 
 
 def test_transport_is_drawn_only_where_a_claim_saw_it() -> None:
-    assert "No claim saw whether" in page(record(ASKED, SHOWN))
+    assert "No claim observed whether" in page(record(ASKED, SHOWN))
     locked = page(record(ASKED, LED))
-    assert "No claim saw whether" not in locked
+    assert "No claim observed whether" not in locked
     assert 'class="p-lock"' in locked
 
 
@@ -224,6 +224,6 @@ def test_the_subject_is_told_by_what_the_cluster_says() -> None:
 
 def test_what_no_claim_saw_of_the_subject_is_called_unknown() -> None:
     told = {fact.name: (fact.value, fact.small) for fact in facts(record())}
-    assert told["Istio control plane"] == ("1.31.0", "as asked for, not read from the cluster")
+    assert told["Istio control plane"] == ("1.31.0", "as requested, not read from the cluster")
     assert told["Istio data plane"][0] == "not known"
     assert told["istioctl"][0] == "not known"

@@ -62,7 +62,7 @@ def test_what_would_write_is_not_sent(name: str, tmp_path: Path) -> None:
         with pytest.raises(ReadOnly, match=r"needs to \w+ .*--read-only"):
             WRITES[name](kube)
         assert sent == []
-        assert not kube.asked
+        assert not kube.requests.counted
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -18,6 +18,9 @@ from tests.unit.runs import good, run, stopped
 pytest_plugins = ["pytester"]
 
 
+LISTS = ("failed", "blocked", "notClaimed")
+
+
 def read(made: Run) -> dict[str, Any]:
     held: dict[str, Any] = yaml.safe_load(as_yaml(made))
     return held
@@ -66,9 +69,9 @@ def test_without_a_real_cluster_nothing_is_conformance(
 def test_each_claim_stands_in_one_list_with_its_reason() -> None:
     [profile] = read(run())["profiles"]
     assert profile["core"]["result"] == "failure"
-    listed = [c["claim"] for c in (*profile["failed"], *profile["notClaimed"])]
+    listed = [c["claim"] for what in LISTS for c in profile[what]]
     assert sorted([*listed, *profile["passed"]]) == sorted(a.claim.id for a in run().results)
-    assert all(c["reason"] for c in (*profile["failed"], *profile["notClaimed"]))
+    assert all(c["reason"] for what in LISTS for c in profile[what])
 
 
 def test_what_was_not_claimed_makes_a_level_partial() -> None:

@@ -1,4 +1,4 @@
-"""summary.md: what is not so comes first, and GitHub takes it whole."""
+"""summary.md: what failed comes first, and GitHub takes it whole."""
 
 import re
 from dataclasses import replace
@@ -26,10 +26,10 @@ def many(message: str) -> Run:
     return replace(whole, stages=(replace(whole.stages[1], results=results),))
 
 
-def test_what_is_not_so_stands_above_the_table() -> None:
+def test_what_failed_stands_above_the_table() -> None:
     text = as_markdown(run())
     assert (
-        text.index("## Not so") < text.index("## Required and missing") < text.index("| stage |")
+        text.index("## Failures") < text.index("## Required and missing") < text.index("| stage |")
     )
 
 
@@ -43,15 +43,23 @@ def test_it_stays_within_what_github_shows() -> None:
 
 def test_many_failures_are_counted() -> None:
     text = as_markdown(many("no"))
+    assert len(re.findall(r"^- failed ", text, re.MULTILINE)) == 1  # one cause
+    assert "299 more of this cause: sample/1, sample/2" in text
+
+
+def test_many_causes_are_counted() -> None:
+    made = many("no")
+    results = tuple(replace(r, message=f"no {n}") for n, r in enumerate(made.stages[0].results))
+    text = as_markdown(replace(made, stages=(replace(made.stages[0], results=results),)))
     assert len(re.findall(r"^- failed ", text, re.MULTILINE)) == 20
     assert "- and 280 more: see report.html" in text
 
 
-def test_what_was_seen_makes_no_markup() -> None:
+def test_what_was_found_makes_no_markup() -> None:
     text = as_markdown(many("<img src=x> ![a](http://b) `c` | d\n# e"))
-    assert "**: &lt;img src=x> !\\[a](http://b) \\`c\\` \\| d\n" in text
-    assert "\n  `` <img src=x> ![a](http://b) `c` | d # e ``\n" in text
+    assert "\n  - &lt;img src=x> !\\[a](http://b) \\`c\\` \\| d\n" in text
+    assert "\n  - next: `` <img src=x> ![a](http://b) `c` | d # e ``\n" in text
 
 
-def test_a_good_run_lists_nothing_wrong() -> None:
-    assert "## Not so" not in as_markdown(good("conformance"))
+def test_a_good_run_lists_no_failure() -> None:
+    assert "## Failures" not in as_markdown(good("conformance"))

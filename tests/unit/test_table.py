@@ -1,4 +1,4 @@
-"""pytest-html's table says of each claim, once, what we say of it, whatever became of the state."""
+"""table.html: pytest-html's own page, beside ours, with our ids and verdicts in its rows."""
 
 import html
 import json
@@ -7,72 +7,86 @@ from typing import Any
 
 import pytest
 
-from tests.small_runs import SmallRuns
+from tests.small_runs import Ended, SmallRuns
 
 pytest_plugins = ["pytester"]
 
+FIVE = """
+@so()
+def test_a(cluster):
+    inspected_one(1)
+    print("while it runs")
 
-def rows_of(runs: SmallRuns) -> list[dict[str, Any]]:
-    """The rows as pytest-html's script gets them."""
-    page = (runs.folder / "report.html").read_text()
+@so()
+def test_b(cluster): raise ClaimFailed("a <b>", expected="b", got="c")
+
+@so(feature="addons")
+def test_c(cluster): inspected_one(1)
+
+@so()
+def test_d(cluster): {}["a"]
+"""
+BLOCKED = "@so()\ndef test_e(control_plane): inspected_one(1)\n"
+BROKEN = """
+@pytest.fixture(scope="session")
+def control_plane(cluster):
+    raise ClaimFailed("istiod", expected="it exists", got="no such Deployment")
+"""
+
+
+def rows_of(ended: Ended) -> list[list[str]]:
+    """Result, verdict and id of each row, as pytest-html's script gets them."""
+    page = (ended.folder / "table.html").read_text()
     found = re.search(r'data-jsonblob="(.*?)"', page)
     assert found
     data: dict[str, list[dict[str, Any]]] = json.loads(html.unescape(found[1]))["tests"]
-    assert all(len(rows) == 1 for rows in data.values())
-    return [rows[0] for rows in data.values()]
+    rows = [row["resultsTableRow"][:3] for rows in data.values() for row in rows]
+    return [[re.sub("<.*?>", "", cell) for cell in row] for row in rows]
 
 
-def counts_of(runs: SmallRuns) -> dict[str, int]:
-    """What the filters above the table count."""
-    page = (runs.folder / "report.html").read_text()
-    return {
-        name: int(number)
-        for number, name in re.findall(r'<span class="\w+">(\d+) ([\w ]+),?</span>', page)
-    }
-
-
-def test_what_was_never_asked_has_a_row_that_says_so(runs: SmallRuns) -> None:
-    source = "@so()\ndef test_a(cluster):\n    inspected_one(1)\n"
-    source += '@so()\ndef test_b(cluster):\n    pytest.exit("enough")\n'
-    source += "@so()\ndef test_c(cluster):\n    inspected_one(1)\n"
-    runs.claims("01_cluster", source)
-    runs.run()
-    rows = {row["testId"]: row["result"] for row in rows_of(runs)}
-    assert rows == {"cluster/a": "passed", "cluster/b": "rerun", "cluster/c": "rerun"}
-    counts = counts_of(runs)
-    assert (counts["passed"], counts["not asked"], counts["failed"]) == (1, 2, 0)
-
-
-def test_a_claim_that_was_not_undone_has_one_row_with_all_that_was_printed(
-    runs: SmallRuns,
-) -> None:
-    source = """
 @pytest.fixture
-def thing():
-    yield 1
-    print("while undoing")
-    raise ValueError("stuck")
-
-@so()
-def test_a(cluster, thing):
-    print("while asking")
-    inspected_one(1)
-"""
-    runs.claims("01_cluster", source)
-    runs.run()
-    (row,) = rows_of(runs)
-    assert row["result"] == "error"
-    assert "while asking" in row["log"]
-    assert "it could not be undone: ValueError: stuck" in row["log"]
-    assert counts_of(runs)["error"] == 1
-    assert counts_of(runs)["passed"] == 0
+def ended(runs: SmallRuns) -> Ended:
+    """A run with every verdict."""
+    begun = runs.begin(world=BROKEN)
+    begun.claims("01_cluster", FIVE)
+    begun.claims("02_installation", BLOCKED)
+    return begun.run("--profile", "conformance")
 
 
-@pytest.mark.parametrize("words", ["Environment", "Report generated on", "tests took", "xpass"])
-def test_nothing_of_pytest_htmls_own_frame_is_left_to_read(runs: SmallRuns, words: str) -> None:
-    runs.claims("01_cluster", "@so()\ndef test_a(cluster):\n    inspected_one(1)\n")
-    runs.run()
-    page = (runs.folder / "report.html").read_text()
-    shown = re.sub(r"(?s)<script>.*?</script>|<style.*?</style>|<!--.*?-->", "", page)
-    hidden = r'(?s)<div id="environment-header" hidden>.*?</div>'
-    assert words not in re.sub(hidden, "", re.sub(r"<[^>]*>", "", re.sub(hidden, "", shown)))
+def test_its_rows_have_our_ids_and_verdicts(ended: Ended) -> None:
+    assert rows_of(ended) == [
+        ["Passed", "passed", "cluster/a"],
+        ["Failed", "failed", "cluster/b"],
+        ["Skipped", "not claimed", "cluster/c"],
+        ["Failed", "error", "cluster/d"],
+        ["Error", "blocked", "installation/e"],
+    ]
+
+
+def test_it_says_whose_counts_these_are_and_leads_to_the_report(ended: Ended) -> None:
+    page = (ended.folder / "table.html").read_text()
+    assert "which know no blocked claim" in page
+    assert '<a href="report.html">' in page
+    assert "while it runs" in page
+
+
+def test_the_report_stands_alone_and_leads_to_it(ended: Ended) -> None:
+    page = (ended.folder / "report.html").read_text()
+    assert '<a href="table.html">' in page
+    assert "<script" not in page
+    assert not list(ended.folder.glob(".*.part"))
+    assert "Generated html report" not in ended.output
+
+
+def test_it_shows_nothing_of_the_machine(ended: Ended) -> None:
+    page = (ended.folder / "table.html").read_text()
+    found = re.search(r'data-jsonblob="(.*?)"', page)
+    assert found
+    assert json.loads(html.unescape(found[1]))["environment"] == {}
+
+
+def test_without_pytest_html_there_is_no_table_and_no_link(ended: Ended, runs: SmallRuns) -> None:
+    assert (ended.folder / "table.html").exists()
+    again = runs.run("-p", "no:html", "--profile", "conformance")
+    assert not (again.folder / "table.html").exists()
+    assert "table.html" not in (again.folder / "report.html").read_text()

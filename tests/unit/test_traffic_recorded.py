@@ -75,7 +75,7 @@ def test_real_webhooks_hold(claim: Callable[[Webhooks], None]) -> None:
     claim(webhooks()[1])
 
 
-@pytest.mark.parametrize("state", ["4-injected", "variant-classic-sidecars"])
+@pytest.mark.parametrize("state", ["4-injected", "classic/injected"])
 @pytest.mark.parametrize("claim", claims(test_06_init_container, "init_containers"))
 def test_real_init_containers_hold(claim: Callable[[InitContainers], None], state: str) -> None:
     claim(init_containers(state)[1])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures.istio.webhook import Target, Webhook, entries
+from tests.recordings import ISTIO_1_29
 
-RAW = Path(__file__).parents[3] / "shared" / "recorded" / "kubectl" / "02-webhooks-raw.txt"
+RAW = "kubectl/02-webhooks-raw.txt"
 
 LABELLED = {"istio-injection": "enabled", "kubernetes.io/metadata.name": "shop"}
 
@@ -82,7 +82,6 @@ def test_a_deactivated_entry_matches_nothing() -> None:
     assert not the_entry(namespaceSelector=never, objectSelector=never).matches(LABELLED, {})
 
 
-@pytest.mark.skipif(not RAW.is_file(), reason="the recordings (../shared) are not here")
 @pytest.mark.parametrize(
     ("namespace", "pod", "name"),
     [
@@ -98,7 +97,7 @@ def test_a_deactivated_entry_matches_nothing() -> None:
 def test_of_the_recorded_entries_exactly_one_matches(
     namespace: dict[str, str], pod: dict[str, str], name: str
 ) -> None:
-    text = next(t for t in RAW.read_text().splitlines() if t.startswith("{"))
+    text = next(t for t in ISTIO_1_29.text(RAW).splitlines() if t.startswith("{"))
     found = [w for c in json.loads(text)["items"] for w in entries("mutating", c)]
     assert len(found) == 8
     acting = [w for w in found if w.matches(namespace, pod)]
