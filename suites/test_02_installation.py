@@ -16,6 +16,15 @@ def test_istio_system_is_active(control_plane: ControlPlane) -> None:
 
 
 @claim(
+    "The mesh's configuration and the injector's values are readable YAML.",
+    source="ConfigMaps istio (key mesh) and istio-sidecar-injector (key values) of istiod's chart",
+    hint="Correct the ConfigMap: istiod goes on with what it read last, until it is restarted.",
+)
+def test_the_mesh_configuration_can_be_read(control_plane: ControlPlane) -> None:
+    control_plane.expect_readable_configuration()
+
+
+@claim(
     "istiod is rolled out whole: its last change is seen, updated and available, its pods ready.",
     source="Kubernetes, Deployment status; Istio's demo profile",
     hint="Look at istiod's log; 'available' alone may be an old pod's.",

@@ -11,6 +11,7 @@ STAGE = "claimed before the restart, with the source given there"
     "After the restart the sample is rolled out whole: one ready pod a workload.",
     source=RESTART,
     hint="updatedReplicas and events of the ReplicaSets tell; available stays true on old pods.",
+    blocking=True,
 )
 def test_the_sample_is_whole_again(restarted: Restarted) -> None:
     restarted.sample.expect_running()
@@ -20,6 +21,7 @@ def test_the_sample_is_whole_again(restarted: Restarted) -> None:
     "After the restart istiod and the gateways are rolled out whole.",
     source=RESTART,
     hint="updatedReplicas and events of the ReplicaSets tell; available stays true on old pods.",
+    blocking=True,
 )
 def test_the_mesh_is_whole_again(restarted: Restarted) -> None:
     restarted.expect_mesh_rolled_out()

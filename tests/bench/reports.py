@@ -43,11 +43,13 @@ MODULE = """
 def test_so(cluster, n):
     inspected([n] * 5)
     note(f"the thing with the number {{n}} is valid for another 90 days")
-    record("image", f"container of {stage}-{{n}}", f"registry.example/image:{{n}}@sha256:{{n:064}}")
+    image = f"registry.example/image:{{n}}@sha256:{{n:064}}"
+    record("image", f"container of {stage}-{{n}}", image)
     if n % 3 == 0:
         look = (f"kubectl -n app describe pod {{n}}",) * 3
         log = "a line of a log\\n" * 200
-        raise ClaimFailed(f"pod app/{{n}}", expected="ready", got="Pending", next_steps=look, evidence=log)
+        failure = {{"next_steps": look, "evidence": log}}
+        raise ClaimFailed(f"pod app/{{n}}", expected="ready", got="Pending", **failure)
 """
 
 

@@ -23,10 +23,12 @@ def test_the_cluster_answers(cluster, pytestconfig):
     inspected_one(1)
     record("node", "kind-control-plane", "kubelet v1.35.0, containerd://2.1.1, linux/amd64")
     record("version", "istiod", "1.31.0-abc-Clean")
-    record("image", "istio-proxy of reviews-v1", "docker.io/istio/proxyv2:1.31.0@sha256:" + "0" * 64)
+    proxy = "docker.io/istio/proxyv2:1.31.0@sha256:" + "0" * 64
+    record("image", "istio-proxy of reviews-v1", proxy)
     for number in range(3):
-        record_call(Call("client", "istio-ingressgateway", "200", True, "replies", tls="plain text"))
-        record_call(Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutual TLS"))
+        plain, mutual = {"tls": "plain text"}, {"tls": "mutual TLS"}
+        record_call(Call("client", "istio-ingressgateway", "200", True, "replies", **plain))
+        record_call(Call("istio-ingressgateway", "productpage", "200", True, "log", **mutual))
     record_call(Call("productpage", "reviews", "503", False, "page", version="v1"))
     print("something said on the way")
     long = Step("The sample without the mesh: made ready and more", time.monotonic(), 0.5)
@@ -41,7 +43,8 @@ def test_a_name_is_shown_as_it_is(cluster):
 def test_the_pod_is_ready(cluster):
     def probe():
         raise ClaimFailed("pod a/b", expected="ready", got="Pending", context="kubelet v1.35.0",
-                    next_steps=["kubectl -n a describe pod b"], evidence="app container b: not running",
+                    next_steps=["kubectl -n a describe pod b"],
+                    evidence="app container b: not running",
                     brief="b 0/1, pulling image")
     eventually(probe, within=timeout("pods become ready", 0.6))
 
@@ -61,8 +64,8 @@ def test_this_breaks(cluster):
 INSTALLATION = """
 @so("istiod is rolled out.", blocking=True)
 def test_istiod_is_rolled_out(control_plane):
-    raise ClaimFailed("roll-out of Deployment istio-system/istiod", expected="whole", got="0 available",
-                next_steps=["kubectl -n istio-system describe deployment istiod"])
+    raise ClaimFailed("roll-out of Deployment istio-system/istiod", expected="a complete rollout",
+                got="0 available", next_steps=["kubectl -n istio-system describe deployment istiod"])
 """
 WEBHOOKS = """
 @so("The injector results.")

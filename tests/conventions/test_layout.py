@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = ROOT / "fixtures" / "providers" / "embedded"
-MOST_LINES = {"suites": 320, "fixtures": 320, "reports": 320, "tests": 480}
 PACKAGES = ("suites", "fixtures", "reports", "tests")
 MODULES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 SUITES = sorted((ROOT / "suites").glob("test_*.py"))
@@ -21,23 +20,9 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def lines(paths: Iterator[Path]) -> int:
-    return sum(len(path.read_text().splitlines()) for path in paths)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_module_can_be_read_at_once(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    assert len(path.read_text().splitlines()) <= MOST_LINES[package]
-
-
-def test_the_embedded_cluster_is_smaller_than_the_rest() -> None:
-    rest = [*(ROOT / "fixtures").rglob("*"), *(ROOT / "suites").rglob("*.py")]
-    rest += [*(ROOT / "reports").glob("*"), ROOT / "conftest.py"]
-    kinds = {".py", ".yaml", ".css", ".jinja2", ".json"}
-    ours = (p for p in rest if p.suffix in kinds and EMBEDDED not in p.parents)
-    theirs = (p for p in EMBEDDED.rglob("*") if p.suffix in kinds)
-    assert lines(theirs) < lines(ours)
+def test_the_embedded_cluster_never_becomes_a_second_kubernetes() -> None:
+    lines = sum(len(path.read_text().splitlines()) for path in EMBEDDED.rglob("*.py"))
+    assert lines <= 12_000, "what serves no claim, no fault and no documented use goes"
 
 
 def sleeps(path: Path) -> Iterator[int]:

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 
 import yaml
 
-from fixtures.providers.embedded import fresh
+from fixtures.providers.embedded import bootstrap
 from fixtures.providers.embedded.addresses import Block
 from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.controllers.daemonsets import DaemonSets
@@ -25,7 +25,7 @@ from fixtures.providers.embedded.controllers.kubelet import Kubelet
 from fixtures.providers.embedded.controllers.namespaces import Namespaces
 from fixtures.providers.embedded.controllers.replicasets import ReplicaSets
 from fixtures.providers.embedded.istio.installation import installation
-from fixtures.providers.embedded.workloads.seat import Surroundings
+from fixtures.providers.embedded.workloads.container_context import ClusterContext
 from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
@@ -54,7 +54,7 @@ def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]
 class Small:
     """The cluster, and a user's few gestures."""
 
-    def __init__(self, cluster: Surroundings, kubelet: Kubelet) -> None:
+    def __init__(self, cluster: ClusterContext, kubelet: Kubelet) -> None:
         self.cluster, self.kubelet, self.api = cluster, kubelet, cluster.api
 
     async def apply(self, *bodies: Body) -> None:
@@ -112,7 +112,7 @@ class Small:
 async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Small]:
     """A cluster with its node and the sample's namespace."""
     block = Block.claim()
-    cluster = Surroundings(
+    cluster = ClusterContext(
         api=Api(service_network=block.service_network),
         block=block,
         folder=folder,
@@ -123,7 +123,7 @@ async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Sma
         termination=termination,
     )
     api, kubelet = cluster.api, Kubelet(cluster)
-    await fresh.make(cluster, 6443)
+    await bootstrap.make(cluster, 6443)
     parts = (
         *(Deployments(api), ReplicaSets(api), Endpoints(api), Namespaces(api, "root")),
         *(DaemonSets(api), GarbageCollector(api), kubelet),
@@ -142,8 +142,8 @@ async def small(folder: Path, *, termination: float = 0.01) -> AsyncIterator[Sma
     assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
 
 
-class Nameless(Surroundings):
-    """Surroundings without Services: names are looked up in a table."""
+class Nameless(ClusterContext):
+    """ClusterContext without Services: names are looked up in a table."""
 
     table: dict[str, str] = {}  # noqa: RUF012 - filled by the test that made it
 
@@ -154,8 +154,8 @@ class Nameless(Surroundings):
         return self.table[host]
 
 
-def nameless(cluster: Surroundings, table: dict[str, str]) -> Surroundings:
-    """The same surroundings with a table of names."""
+def nameless(cluster: ClusterContext, table: dict[str, str]) -> ClusterContext:
+    """The same cluster context with a table of names."""
     made = Nameless(**vars(replace(cluster)))
     object.__setattr__(made, "table", table)
     return made

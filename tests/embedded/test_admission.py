@@ -12,22 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from aiohttp import web
 
 from fixtures.providers.embedded.apiserver.admission import HOOKS, OFF, Webhooks
 from fixtures.providers.embedded.apiserver.api import Api, StatusError
 from fixtures.providers.embedded.hooks import Hooks
-from fixtures.providers.embedded.istio.authority import Authority
+from fixtures.providers.embedded.istio import pilot
 
 Body = dict[str, Any]
 
-_AUTHORITY, _STRANGER = Authority.make(), Authority.make()
+_CA, _STRANGER = pilot.make_ca(), pilot.make_ca()
 _GROUP = "admissionregistration.k8s.io"
 _POST = 'Post "https://istiod.istio-system.svc:443/ask?timeout=10s"'
 
 
-def _bundle(authority: Authority) -> str:
-    return base64.b64encode(authority.certificate.encode()).decode()
+def _bundle(authority: trustme.CA) -> str:
+    return base64.b64encode(authority.cert_pem.bytes()).decode()
 
 
 class Asked:
@@ -49,7 +50,7 @@ class Asked:
     async def serve(self, folder: Path) -> web.AppRunner:
         """Listen, behind the Service that webhooks name."""
         pem = folder / "pem"
-        pem.write_text(_AUTHORITY.issue())
+        pem.write_bytes(pilot.issue_certificate(_CA))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
         app = web.Application()
@@ -77,7 +78,7 @@ class Asked:
         """Register the webhook; it is asked about new ConfigMaps unless told otherwise."""
         rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"]}
         service = {"namespace": "istio-system", "name": "istiod", "path": "/ask", "port": 443}
-        config = {"service": service, "caBundle": _bundle(_AUTHORITY)}
+        config = {"service": service, "caBundle": _bundle(_CA)}
         hook = {
             "name": "hook.example.com",
             "clientConfig": config | changes.pop("config", {}),

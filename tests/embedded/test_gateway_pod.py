@@ -14,9 +14,12 @@ from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.dataplane.envoy import find_envoy
 from fixtures.providers.embedded.dataplane.gateway import Gateway
-from fixtures.providers.embedded.istio import crds
+from fixtures.providers.embedded.istio import install as crds
 from fixtures.providers.embedded.istio.installation import installation
-from fixtures.providers.embedded.workloads.seat import Seat, Surroundings
+from fixtures.providers.embedded.workloads.container_context import (
+    ClusterContext,
+    ContainerContext,
+)
 
 Body = dict[str, Any]
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -34,7 +37,7 @@ class Pod:
 
     def __init__(self, block: Block, folder: Path) -> None:
         self.api, self.log, self.address = Api(), ContainerLog(), block.pods.take()
-        self.cluster = Surroundings(
+        self.cluster = ClusterContext(
             api=self.api,
             block=block,
             folder=folder,
@@ -49,10 +52,10 @@ class Pod:
             "uid": "0123456789",
             "labels": {"istio": "ingressgateway"},
         }
-        self.seat = Seat(
-            {"metadata": metadata}, {}, self.address, self.log, self.api, self.cluster
+        self.context = ContainerContext(
+            {"metadata": metadata}, {}, self.address, self.log, self.cluster
         )
-        self.workload = Gateway(self.seat)
+        self.workload = Gateway(self.context)
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Gateway]:
@@ -160,9 +163,7 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         "spec": {
             "hosts": ["*"],
             "gateways": ["bookinfo-gateway"],
-            "http": [
-                {"fault": {"delay": {"fixedDelay": 3}}, "route": [{"destination": {"host": "a"}}]}
-            ],
+            "http": [{"retries": {"perTryTimeout": 3}, "route": [{"destination": {"host": "a"}}]}],
         },
     }
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from fixtures.providers.embedded.apiserver.defaults import canonical
 from fixtures.providers.embedded.istio import faults
-from fixtures.providers.embedded.istio.case import Settings, canonical
+from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import (
+    Refused,
     inject,
     is_wanted,
     kubelets_run_native,
     review,
 )
-from fixtures.providers.embedded.istio.installation import installation
-from fixtures.providers.embedded.istio.refusals import Refused
-from fixtures.providers.embedded.istio.templates import read
+from fixtures.providers.embedded.istio.installation import installation, read
 
 Body = dict[str, Any]
 
@@ -101,17 +101,6 @@ def test_a_pod_may_choose_its_kind_of_sidecar_where_the_release_lets_it(
     pod = _pod(annotations={"sidecar.istio.io/nativeSidecar": told})
     made = _injected(pod, version, native=native)
     assert "istio-proxy" in [one["name"] for one in made["spec"][place]]
-
-
-@pytest.mark.parametrize(
-    ("version", "told"),
-    [("1.13.1", "invalid CIDR address: here"), ("1.20.8", "netip.ParsePrefix(\"here\"): no '/'")],
-)
-def test_a_bad_range_is_refused_in_the_words_of_the_release(version: str, told: str) -> None:
-    pod = _pod(annotations={f"{_TRAFFIC}/includeOutboundIPRanges": "here"})
-    with pytest.raises(Refused) as refused:
-        _injected(pod, version)
-    assert told in str(refused.value)
 
 
 def test_an_image_of_the_pods_own_is_that_of_both_containers() -> None:
@@ -234,21 +223,6 @@ def test_probes_go_through_the_agent() -> None:
     }
 
 
-@pytest.mark.parametrize(("version", "asks"), [("1.24.6", False), ("1.25.0", True)])
-def test_the_agent_runs_the_applications_handlers_since_1_25(
-    version: str,
-    asks: bool,  # noqa: FBT001 - a row's input
-) -> None:
-    pod = _pod()
-    handlers = {"preStop": {"httpGet": {"port": 91}}, "postStart": {"exec": {"command": ["true"]}}}
-    pod["spec"]["containers"][0]["lifecycle"] = handlers
-    injected = _injected(pod, version)
-    left = {"httpGet": {"path": "/app-lifecycle/web/prestopz", "port": 15020}}
-    assert _named(injected, "web")["lifecycle"] == handlers | ({"preStop": left} if asks else {})
-    probers = json.loads(_env(injected).get("ISTIO_KUBE_APP_PROBERS", "{}"))
-    assert probers == ({"/app-lifecycle/web/prestopz": handlers["preStop"]} if asks else {})
-
-
 def test_the_applications_metrics_are_merged() -> None:
     own = {"prometheus.io/scrape": "true", "prometheus.io/port": "9080"}
     injected = _injected(_pod(annotations=own))
@@ -299,11 +273,8 @@ def test_other_metrics_ports_are_taken(annotations: Body) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("sidecar.istio.io/interceptionMode", "MAGIC", "use REDIRECT,TPROXY,NONE: MAGIC"),
         (f"{_TRAFFIC}/includeInboundPorts", "80,x", "failed parsing port 'x'"),
         (f"{_TRAFFIC}/excludeInboundPorts", "70000", "value out of range"),
-        (f"{_TRAFFIC}/includeOutboundIPRanges", "10.0.0.0", "no '/'"),
-        ("proxy.istio.io/config", "a: b: c", "failed to convert to apply proxy config"),
     ],
 )
 def test_an_annotation_that_cannot_be_used_is_refused(name: str, value: str, told: str) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from fixtures.providers.embedded.istio.install import objects
 from fixtures.providers.embedded.istio.installation import (
-    CannotPose,
+    CannotSimulate,
     Installation,
+    chosen,
+    facts,
     installation,
 )
-from fixtures.providers.embedded.istio.templates import chosen, facts
 
 Body = dict[str, Any]
 
@@ -58,22 +59,28 @@ def test_every_minor_is_posed_whole(minor: int) -> None:
     assert not [name for kind, name in names if "$" in name]
 
 
-@pytest.mark.parametrize("version", ["1.12.9", "2.0.0", "1.30", "latest"])
+@pytest.mark.parametrize("version", ["1.12.9", "2.0.0", "latest"])
 def test_what_is_no_istio_of_the_table_is_refused_with_the_range(version: str) -> None:
-    with pytest.raises(CannotPose, match=rf"Istio {version}, only as 1\.13\.0 to 1\.31"):
+    with pytest.raises(CannotSimulate, match=rf"Istio {version}, only 1\.13\.0 to 1\.31"):
         installation(version)
+
+
+def test_a_minor_version_stands_for_its_first_release() -> None:
+    assert installation("1.31") == installation("1.31.0")
 
 
 @pytest.mark.parametrize("setting", ["profile=ambient", "components.cni.enabled=maybe", "a.b=c"])
 def test_a_setting_that_is_not_posed_is_refused_with_those_that_are(setting: str) -> None:
-    with pytest.raises(CannotPose, match=r"components\.egressGateways\[0\]\.enabled") as refused:
+    with pytest.raises(
+        CannotSimulate, match=r"components\.egressGateways\[0\]\.enabled"
+    ) as refused:
         installation("1.31.0", settings=[setting])
     assert setting in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_revision_by_helm_needs_the_tag_that_makes_it_the_default() -> None:
-    with pytest.raises(CannotPose, match=r"values\.revisionTags\[0\]=default"):
+    with pytest.raises(CannotSimulate, match=r"values\.revisionTags\[0\]=default"):
         installation("1.31.0", "helm", ["revision=canary"])
     of = installation("1.31.0", "helm", ["revision=canary", "values.revisionTags[0]=default"])
     assert "default-tag" in of.features
@@ -83,7 +90,7 @@ def test_a_revision_by_helm_needs_the_tag_that_makes_it_the_default() -> None:
 
 
 def test_an_unknown_installer_is_refused() -> None:
-    with pytest.raises(CannotPose, match="only by istioctl, helm"):
+    with pytest.raises(CannotSimulate, match="only by istioctl, helm"):
         installation("1.31.0", "operator")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.apiserver.api import Event, clone
-from fixtures.providers.embedded.controllers import probes
+from fixtures.providers.embedded.controllers import containers
 from tests.embedded.small import (
     IMAGE,
     NAMESPACE,
@@ -257,7 +257,7 @@ async def test_a_pod_that_no_node_fits_waits_for_one(tmp_path: Path) -> None:
 async def test_readiness_is_what_the_probe_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "HASTE", 1000)
+    monkeypatch.setattr(containers, "HASTE", 1000)
     probe = {"httpGet": {"path": "/nowhere", "port": "http"}, "periodSeconds": 1}
     container = DETAILS | {
         "ports": [{"name": "http", "containerPort": 9080}],

@@ -71,8 +71,8 @@ def slice_of(*addresses: str, ready: bool = True) -> Body:
 class Told(KubeProxy):
     """A kube-proxy that says when it has looked."""
 
-    def __init__(self, *seat: Any, **options: Any) -> None:
-        super().__init__(*seat, **options)
+    def __init__(self, *context: Any, **options: Any) -> None:
+        super().__init__(*context, **options)
         self.looked = asyncio.Event()
 
     async def refresh(self) -> None:

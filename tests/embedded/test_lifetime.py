@@ -151,9 +151,9 @@ def test_its_envoys_end_with_it_however_it_ends(tmp_path: Path) -> None:
     [
         (("--istio-version", "1.2.3"), 11, "Istio 1.2.3"),
         (("--install", "magic"), 11, "only by istioctl, helm"),
-        (("--istio-set", "a.b=c"), 11, "it cannot pose with a.b=c, but with: profile=demo"),
+        (("--istio-set", "a.b=c"), 11, "it cannot simulate a.b=c, but with: profile=demo"),
         (("--kubeconfig", "/nonexistent/kubeconfig"), 11, "/nonexistent"),
-        (("--kube-version", "two"), 2, "no Kubernetes version it could pose as: two"),
+        (("--kube-version", "two"), 2, "no Kubernetes version it could simulate: two"),
         (("--state", "happy"), 2, "invalid choice: 'happy'"),
     ],
     ids=["istio-version", "install", "istio-set", "kubeconfig", "kube-version", "state"],

@@ -21,7 +21,10 @@ from fixtures.providers.embedded.istio import faults
 from fixtures.providers.embedded.istio.install import install
 from fixtures.providers.embedded.istio.installation import Installation, installation
 from fixtures.providers.embedded.istio.pilot import Pilot
-from fixtures.providers.embedded.workloads.seat import Seat, Surroundings
+from fixtures.providers.embedded.workloads.container_context import (
+    ClusterContext,
+    ContainerContext,
+)
 
 Body = dict[str, Any]
 
@@ -56,7 +59,7 @@ class Mesh:
         self.hooks = Hooks(faults.HOOKS | HOOKS)
         self.webhooks = Webhooks(self.api, self.hooks)
         self.api.admission = self.webhooks
-        self.cluster = Surroundings(
+        self.cluster = ClusterContext(
             api=self.api,
             block=self.block,
             folder=folder,
@@ -90,8 +93,8 @@ class Mesh:
         suffix = self.cluster.istio.words["suffix"]
         deployed = self.api.get("deployments.apps", f"istiod{suffix}", "istio-system")
         container = deployed["spec"]["template"]["spec"]["containers"][0]
-        seat = Seat(pod, container, address, self.log, self.api, self.cluster)
-        pilot = Pilot(seat)
+        context = ContainerContext(pod, container, address, self.log, self.cluster)
+        pilot = Pilot(context)
         await pilot.start()
         endpoints = [{"addresses": [address], "conditions": {"ready": True}}]
         slice_ = {
@@ -233,7 +236,7 @@ async def test_the_root_outlives_istiod(tmp_path: Path) -> None:
 @in_a_loop
 async def test_istiod_tells_its_version_and_that_it_is_ready(tmp_path: Path) -> None:
     async with meshed(tmp_path) as mesh, mesh.pilot() as pilot:
-        base = f"http://{pilot._seat.address}"
+        base = f"http://{pilot._context.address}"
         async with aiohttp.ClientSession() as client:
             async with client.get(f"{base}:15014/version") as version:
                 assert (await version.text()).split("-")[0] == "1.30.3"

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fixtures.providers.embedded.apiserver import portforward, spdy
+from fixtures.providers.embedded.apiserver import portforward
 from fixtures.providers.embedded.apiserver.errors import StatusError
 from fixtures.providers.embedded.apiserver.node import ContainerLog
 
@@ -134,8 +134,8 @@ class Kubectl:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
-        self.deflate = zlib.compressobj(zdict=spdy.DICTIONARY)
-        self.inflate = zlib.decompressobj(zdict=spdy.DICTIONARY)
+        self.deflate = zlib.compressobj(zdict=portforward.DICTIONARY)
+        self.inflate = zlib.decompressobj(zdict=portforward.DICTIONARY)
         self.wire = b""
 
     def syn(self, number: int, **headers: str) -> bytes:
@@ -143,7 +143,7 @@ class Kubectl:
         for word in (word for pair in headers.items() for word in pair):
             text += struct.pack(">I", len(word)) + word.encode()
         block = self.deflate.compress(text) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
-        return self.control(spdy.SYN_STREAM, struct.pack(">IIH", number, 0, 0) + block)
+        return self.control(portforward.SYN_STREAM, struct.pack(">IIH", number, 0, 0) + block)
 
     @staticmethod
     def control(kind: int, body: bytes) -> bytes:
@@ -156,7 +156,9 @@ class Kubectl:
     async def connect(self, first: int, port: int) -> None:
         """Open an error stream, close this side of it, and open its data stream."""
         common = {"port": str(port), "requestid": str(first)}
-        frames = self.syn(first, streamtype="error", **common) + self.data(first, b"", spdy.FIN)
+        frames = self.syn(first, streamtype="error", **common) + self.data(
+            first, b"", portforward.FIN
+        )
         await self.socket.send_bytes(frames)
         await self.socket.send_bytes(self.syn(first + 2, streamtype="data", **common))
         for number in (first, first + 2):
@@ -172,7 +174,7 @@ class Kubectl:
         body, self.wire = self.wire[8:end], self.wire[end:]
         if not first >> 31:
             return (first, body, second >> 24)
-        if first & 0xFFFF == spdy.SYN_REPLY:
+        if first & 0xFFFF == portforward.SYN_REPLY:
             assert self.inflate.decompress(body[4:]) == b"\0\0\0\0"
             return ("SYN_REPLY", struct.unpack(">I", body[:4])[0])
         return (first & 0xFFFF, body)
@@ -180,7 +182,7 @@ class Kubectl:
 
 def play_spdy(scene: Callable[[Kubectl], Awaitable[None]]) -> None:
     async def upgraded(client: TestClient[web.Request, web.Application]) -> None:
-        async with client.ws_connect("/pf", protocols=[spdy.PROTOCOL]) as socket:
+        async with client.ws_connect("/pf", protocols=[portforward.SPDY]) as socket:
             await scene(Kubectl(socket))
 
     play(upgraded)
@@ -192,13 +194,13 @@ def test_two_connections_side_by_side_and_a_half_close() -> None:
         await kubectl.connect(5, 80)
         await kubectl.socket.send_bytes(kubectl.data(7, b"five"))
         assert await kubectl.frame() == (7, b"FIVE", 0)
-        await kubectl.socket.send_bytes(kubectl.data(3, b"one", spdy.FIN))
+        await kubectl.socket.send_bytes(kubectl.data(3, b"one", portforward.FIN))
         heard = b""
         while (frame := await kubectl.frame())[0] == 3:
             heard += frame[1]
         assert heard == b"ONEbye"  # the pod still answered after the half close
-        assert frame == (1, b"", spdy.FIN)
-        assert await kubectl.frame() == (3, b"", spdy.FIN)
+        assert frame == (1, b"", portforward.FIN)
+        assert await kubectl.frame() == (3, b"", portforward.FIN)
         await kubectl.socket.send_bytes(kubectl.data(7, b"more"))
         assert await kubectl.frame() == (7, b"MORE", 0)
 
@@ -224,9 +226,9 @@ def test_a_refused_port_is_told_on_the_error_stream() -> None:
     async def scene(kubectl: Kubectl) -> None:
         await kubectl.connect(1, 81)
         number, words, flags = await kubectl.frame()
-        assert (number, flags) == (1, spdy.FIN)
+        assert (number, flags) == (1, portforward.FIN)
         assert b"error forwarding port 81" in words
-        assert await kubectl.frame() == (3, b"", spdy.FIN)
+        assert await kubectl.frame() == (3, b"", portforward.FIN)
 
     play_spdy(scene)
 
@@ -234,10 +236,10 @@ def test_a_refused_port_is_told_on_the_error_stream() -> None:
 def test_frames_may_be_cut_and_joined_anywhere() -> None:
     async def scene(kubectl: Kubectl) -> None:
         await kubectl.connect(1, 80)
-        frames = kubectl.control(spdy.PING, b"\0\0\0\1") + kubectl.data(3, b"word")
+        frames = kubectl.control(portforward.PING, b"\0\0\0\1") + kubectl.data(3, b"word")
         for byte in frames:
             await kubectl.socket.send_bytes(bytes([byte]))
-        assert await kubectl.frame() == (spdy.PING, b"\0\0\0\1")
+        assert await kubectl.frame() == (portforward.PING, b"\0\0\0\1")
         assert await kubectl.frame() == (3, b"WORD", 0)
 
     play_spdy(scene)
@@ -247,7 +249,7 @@ def test_a_reset_stream_leaves_the_others_alone() -> None:
     async def scene(kubectl: Kubectl) -> None:
         await kubectl.connect(1, 80)
         await kubectl.connect(5, 80)
-        reset = kubectl.control(spdy.RST_STREAM, struct.pack(">II", 3, 5))
+        reset = kubectl.control(portforward.RST_STREAM, struct.pack(">II", 3, 5))
         await kubectl.socket.send_bytes(reset + kubectl.data(3, b"lost") + kubectl.data(7, b"ok"))
         assert await kubectl.frame() == (7, b"OK", 0)
 
@@ -257,7 +259,7 @@ def test_a_reset_stream_leaves_the_others_alone() -> None:
 def test_what_is_no_spdy_is_answered_by_goaway() -> None:
     async def scene(kubectl: Kubectl) -> None:
         nonsense = struct.pack(">IIH", 1, 0, 0) + b"not compressed"
-        await kubectl.socket.send_bytes(kubectl.control(spdy.SYN_STREAM, nonsense))
-        assert (await kubectl.frame())[0] == spdy.GOAWAY
+        await kubectl.socket.send_bytes(kubectl.control(portforward.SYN_STREAM, nonsense))
+        assert (await kubectl.frame())[0] == portforward.GOAWAY
 
     play_spdy(scene)

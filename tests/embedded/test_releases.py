@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.providers.embedded.istio.crds import definitions
-from fixtures.providers.embedded.istio.install import objects
-from fixtures.providers.embedded.istio.installation import Installation, installation
-from fixtures.providers.embedded.istio.templates import facts, read
+from fixtures.providers.embedded.istio.install import definitions, objects
+from fixtures.providers.embedded.istio.installation import Installation, facts, installation, read
 
 Body = dict[str, Any]
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.providers.embedded.apiserver.cells import human_duration, pod_cells, since
-from fixtures.providers.embedded.apiserver.tables import table
+from fixtures.providers.embedded.apiserver.printers import human_duration, pod_state, since, table
 from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
@@ -131,7 +130,7 @@ CRASHED_BEFORE = {"terminated": {"exitCode": 3, "finishedAt": "2030-01-01T11:59:
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )  # fmt: skip
 def test_a_pods_state_is_one_word(shown: tuple[str, str, str], body: Body) -> None:
-    assert pod_cells(body, since(NOW)) == shown
+    assert pod_state(body, since(NOW)) == shown
 
 
 def row(kind: str, body: Body, columns: list[Body] | None = None) -> list[Any]:

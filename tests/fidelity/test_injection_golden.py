@@ -10,10 +10,9 @@ from typing import Any
 import jsonpatch
 import pytest
 
-from fixtures.providers.embedded.istio.case import Settings
+from fixtures.providers.embedded.istio.injection_context import Settings
 from fixtures.providers.embedded.istio.injector import inject, is_wanted, review
-from fixtures.providers.embedded.istio.installation import Installation, installation
-from fixtures.providers.embedded.istio.templates import facts, read
+from fixtures.providers.embedded.istio.installation import Installation, facts, installation, read
 from tests.judge import upstream
 from tests.recordings import ISTIO_1_29
 

@@ -1,1 +1,1 @@
-"""Tests of the proof: that a broken living mesh is noticed, reverted, and reverted after a kill."""
+"""Tests of `--prove`: a broken live mesh is noticed, reverted, and reverted after a kill."""

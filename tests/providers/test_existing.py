@@ -30,6 +30,7 @@ from tests.embedded.conftest import VERSIONS, Standin, started
 SUPPORTED = partial(refusal, allowed=False, made=False)
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
+GONE = timeout("its pods are gone", 60)
 KINDS = (
     "namespaces",
     "pods",
@@ -222,6 +223,62 @@ def test_what_is_not_installed_is_absent(there: Standin, kube: Kube) -> None:
         for key in ("uid", "resourceVersion", "creationTimestamp"):
             saved["metadata"].pop(key)
         kube.create("services", saved, "istio-system")
+
+
+@contextmanager
+def without(kube: Kube, *gone: tuple[str, str]) -> Iterator[None]:
+    """The mesh while some of its objects are deleted."""
+    saved = [(kind, kube.get(kind, name, "istio-system")) for kind, name in gone]
+    for kind, name in gone:
+        kube.delete(kind, name, "istio-system")
+    try:
+        yield
+    finally:
+        for kind, body in saved:
+            for key in ("uid", "resourceVersion", "creationTimestamp"):
+                body["metadata"].pop(key)
+            kube.create(kind, body, "istio-system")
+
+
+@pytest.mark.parametrize("gateway", ["ingress", "egress"])
+def test_a_gateway_whose_deployment_is_gone_is_still_wanted(
+    there: Standin, kube: Kube, gateway: str
+) -> None:
+    name = f"istio-{gateway}gateway"
+    with (
+        without(kube, ("deployments.apps", name)),
+        taken(there, read_only=True).provide() as access,
+    ):
+        assert access.has(f"{gateway}-gateway")
+        assert access.has("demo-ports")
+        assert not access.absent
+        [note] = [note for note in access.notes if note.startswith("MISSING")]
+        assert f"Service {name} exists" in note
+
+
+@pytest.mark.parametrize("selected", [True, False])
+def test_a_gateway_that_nothing_is_left_of_is_wanted_if_somebody_selects_it(
+    there: Standin, kube: Kube, *, selected: bool
+) -> None:
+    name, kind = "istio-ingressgateway", "gateways.networking.istio.io"
+    selector = {"istio": "ingressgateway" if selected else "another"}
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    spec = {"selector": selector, "servers": [{"port": port, "hosts": ["*"]}]}
+    body = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "spec": spec}
+    kube.create(kind, {**body, "metadata": {"name": "trace"}}, "default")
+    try:
+        with without(kube, ("deployments.apps", name), ("services", name)):
+            eventually(lambda: must_be_gone(kube, "istio=ingressgateway"), within=GONE)
+            with taken(there, read_only=True).provide() as access:
+                assert access.has("ingress-gateway") is selected
+                assert (name in access.absent) is not selected
+    finally:
+        kube.delete(kind, "trace", "default")
+
+
+def must_be_gone(kube: Kube, labels: str) -> None:
+    if kube.list("pods", labels=labels):
+        raise ClaimFailed(f"pods {labels}", expected="none", got="some")
 
 
 def test_a_mesh_that_the_suite_does_not_know_is_refused(there: Standin) -> None:

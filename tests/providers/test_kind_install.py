@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from fixtures.providers.base import HostNotFit, ProvisioningFailed
 from fixtures.providers.kind import Kind
@@ -212,15 +213,15 @@ def test_before_the_chart_of_cni_is_made_it_is_looked_for(machine: Standins) -> 
 @pytest.mark.parametrize(
     ("setting", "version", "said"),
     [
-        ("components.cni.enabled=true", (1, 22), "pilot.cni.enabled=true"),
-        ("components.cni.enabled=true", (1, 21), "istio_cni.enabled=true"),
-        ("values.pilot.cni.enabled=true", (1, 31), "pilot.cni.enabled=true"),
-        ("values.istio_cni.enabled=true", (1, 20), "istio_cni.enabled=true"),
+        ("components.cni.enabled=true", "1.22", "pilot.cni.enabled=true"),
+        ("components.cni.enabled=true", "1.21", "istio_cni.enabled=true"),
+        ("values.pilot.cni.enabled=true", "1.31", "pilot.cni.enabled=true"),
+        ("values.istio_cni.enabled=true", "1.20", "istio_cni.enabled=true"),
     ],
     ids=["component", "older-component", "value", "older-value"],
 )
-def test_cni_is_said_in_helms_words(setting: str, version: tuple[int, int], said: str) -> None:
-    assert _as_helm(setting, version) == said
+def test_cni_is_said_in_helms_words(setting: str, version: str, said: str) -> None:
+    assert _as_helm(setting, Version(version)) == said
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ def test_a_claim_that_is_skipped(runs: SmallRuns, source: str) -> None:
 
 
 def test_a_claim_that_is_expected_to_fail_and_does(runs: SmallRuns) -> None:
-    bad = '@pytest.mark.xfail\n@so()\ndef test_b(cluster): raise ClaimFailed("a", expected="b", got=1)\n'
+    bad = "@pytest.mark.xfail\n@so()\ndef test_b(cluster):\n"
+    bad += '    raise ClaimFailed("a", expected="b", got=1)\n'
     runs.claims("01_cluster", SO.format("a") + bad)
     ended = runs.run()
     assert (ended.code, ended.verdicts["cluster/b"]) == (1, "failed")

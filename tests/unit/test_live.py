@@ -135,7 +135,8 @@ def test_the_pod_becomes_ready(cluster):
     tries = iter(range(9))
     def probe():
         if next(tries) < 8:
-            raise ClaimFailed("pod", expected="ready", got="not", brief="istiod 0/1, pulling image")
+            pulling = "istiod 0/1, pulling image"
+            raise ClaimFailed("pod", expected="ready", got="not", brief=pulling)
     inspected_one(eventually(probe, within=timeout("pods become ready", 20), every=0.05) or 1)
 """
 
