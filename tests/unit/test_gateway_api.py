@@ -190,7 +190,7 @@ def sample(*served: str, istio: str = "1.31.0", refusal: Refused | None = None) 
             raise refusal
 
     kinds = SimpleNamespace(
-        served=lambda _: served, place_of=lambda b: (SimpleNamespace(plural=b["kind"]), True)
+        served=lambda _: served, place_of=lambda b: (SimpleNamespace(kind=b["kind"]), True)
     )
     kube: Any = SimpleNamespace(kinds=kinds, apply=apply, delete=lambda *_: None)
     return Sample(kube, expected(istio, "v1.35.0", ["v1.35.0"]))

@@ -91,11 +91,12 @@ def test_the_command_names_what_was_found_and_no_secret() -> None:
         "1.35.2",
         "conformance",
         Path("out"),
+        require=frozenset({"egress-gateway", "addons"}),
         kind=KindSettings(istio_set=("global.hub=mirror.example/istio", "global.token=abc")),
     )
     assert command_of(settings) == (
         "tox -e smoke -- --provider kind --profile conformance --istio-version 1.31.0 "
-        "--kube-version 1.35.2 --istio-set global.hub=mirror.example/istio "
+        "--kube-version 1.35.2 --require addons --require egress-gateway --istio-set global.hub=mirror.example/istio "
         "--istio-set 'global.token=[redacted]'"
     )
 
