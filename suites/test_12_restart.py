@@ -14,7 +14,7 @@ STAGE = "claimed before the restart, with the source given there"
     blocking=True,
 )
 def test_the_sample_is_whole_again(restarted: Restarted) -> None:
-    restarted.sample.expect_running()
+    restarted.expect_sample_running()
 
 
 @claim(

@@ -21,11 +21,11 @@ from fixtures.providers.base import Access
 from tests.embedded.conftest import VERSIONS, Standin, started
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 150
+SECONDS = 500
 VALIDATORS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 VALIDATOR = "istiod-default-validator"
 REVERTED = "ended before it reverted default-validator-missing: reverted now"
-IN_EFFECT = timeout("the fault takes effect", 90)
+IN_EFFECT = timeout("the fault takes effect", 400)
 
 
 @pytest.fixture
