@@ -115,7 +115,7 @@ TOPICS = (
     Topic("Where the sidecar stands", injection.DEFAULTS, _native),
     Topic(
         "A pod's annotation sidecar.istio.io/nativeSidecar",
-        injection.ASKED,
+        injection.NATIVE_OVERRIDES,
         lambda word: {"": "does nothing", "true": "true alone makes it native"}.get(
             word, "all but false make it native"
         ),
@@ -129,7 +129,7 @@ TOPICS = (
     Topic("Arguments beside istio-init's flags", redirection.OTHERS),
     Topic(
         "Flags of istio-init that a pod may bring",
-        redirection.WISHES,
+        redirection.OVERRIDES,
         lambda wish: f"{wish.flag} by {wish.annotation}",
     ),
     Topic(

@@ -28,7 +28,7 @@ def big() -> Run:
     """A run of 300 claims in ten stages, of which every fifth failed with evidence of 2 KB."""
     stages = [stage.stage for stage in run().stages]
     calls = tuple(
-        Call("client", "gateway", "200", answered=True, told_by="replies") for _ in range(20)
+        Call("client", "gateway", "200", answered=True, known_from="replies") for _ in range(20)
     )
     results = [result(number, calls) for number in range(CLAIMS)]
     return replace(

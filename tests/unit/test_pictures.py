@@ -7,10 +7,11 @@ import pytest
 
 from fixtures.claims import Call, Observation
 from fixtures.claims.waiting import Wait
+from fixtures.istio.releases.telemetry import TEXT_FORMAT
 from fixtures.k8s import Reply
 from fixtures.run.state import Result
 from fixtures.run.timeline import Step
-from fixtures.traffic.access_log import AccessLogLine
+from fixtures.traffic.access_log import LogFormat
 from fixtures.traffic.page import Page
 from reports.html import facts, page
 from reports.model import Run, StageRun
@@ -46,7 +47,7 @@ def test_calls_between_the_same_two_are_one_edge() -> None:
 
 
 def test_a_request_recorded_twice_is_counted_once() -> None:
-    logged = replace(ASKED, told_by="log")
+    logged = replace(ASKED, known_from="log")
     (edge,) = edges_of([replace(ASKED, tls=""), replace(ASKED, tls=""), logged])
     assert (edge.requests, edge.tls, edge.told_by) == (2, "plain text", "replies, log")
 
@@ -111,6 +112,7 @@ def test_transport_is_drawn_only_where_a_claim_observed_it() -> None:
 
 # From what calls are read
 
+FORM = LogFormat.text(TEXT_FORMAT)
 LINE = (
     '[2026-11-23T14:47:38.152Z] "GET /productpage?u=1 HTTP/1.1" 200 - via_upstream - "-" 0 15072 '
     '37 37 "10.244.0.1" "curl/7.88.1" "833cacf8" "172.18.0.2:32302" "10.244.0.34:9080" {upstream} '
@@ -123,15 +125,15 @@ MTLS = "outbound_.9080_._.productpage.bookinfons.svc.cluster.local"
     ("name", "tls"), [(MTLS, "mutual TLS"), ("shop.example", "TLS"), ("-", "plain text")]
 )
 def test_the_access_log_tells_how_a_request_came(name: str, tls: str) -> None:
-    assert AccessLogLine.parse(LINE.format(upstream="inbound|9080||", name=name)).tls == tls
+    assert FORM.parse(LINE.format(upstream="inbound|9080||", name=name)).tls == tls
 
 
 def test_the_access_log_tells_where_a_request_was_sent() -> None:
     host = "outbound|9080||productpage.bookinfons.svc.cluster.local"
-    call = AccessLogLine.parse(LINE.format(upstream=host, name="-")).call_on("gateway")
+    call = FORM.parse(LINE.format(upstream=host, name="-")).call_on("gateway")
     assert call == Call("gateway", "productpage", "200", True, "the access log")
     for upstream in ("inbound|9080||", "-", "BlackHoleCluster"):
-        line = AccessLogLine.parse(LINE.format(upstream=upstream, name="-"))
+        line = FORM.parse(LINE.format(upstream=upstream, name="-"))
         assert line.call_on("gateway") is None
 
 
