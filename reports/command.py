@@ -70,6 +70,8 @@ def _options(settings: Settings) -> Iterator[str]:
         ("--require-all", settings.require_all),
     ):
         yield from (option,) if wanted else ()
+    for feature in sorted(settings.require):
+        yield from ("--require", feature)
     for key, _, value in (setting.partition("=") for setting in settings.kind.istio_set):
         yield from ("--istio-set", f"{key}={HIDDEN if is_secret(key) else value}")
     if settings.kind.istio_values:

@@ -16,6 +16,15 @@ def test_istio_system_is_active(control_plane: ControlPlane) -> None:
 
 
 @claim(
+    "The mesh's configuration and the injector's values are readable YAML.",
+    source="ConfigMaps istio (key mesh) and istio-sidecar-injector (key values) of istiod's chart",
+    hint="Correct the ConfigMap: istiod goes on with what it read last, until it is restarted.",
+)
+def test_the_mesh_configuration_can_be_read(control_plane: ControlPlane) -> None:
+    control_plane.expect_readable_configuration()
+
+
+@claim(
     "The istiod Deployment is fully rolled out.",
     source="Kubernetes, Deployment status; Istio's demo profile",
     hint="Look at istiod's log and at the events; an old pod may still be available.",

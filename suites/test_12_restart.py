@@ -11,15 +11,17 @@ STAGE = "the same claim before the restart, with its source"
     "After the restart each workload of the sample has one ready pod.",
     source=RESTART,
     hint="Look at updatedReplicas and at the events of the ReplicaSets.",
+    blocking=True,
 )
 def test_the_sample_is_whole_again(restarted: Restarted) -> None:
-    restarted.sample.expect_running()
+    restarted.expect_sample_running()
 
 
 @claim(
     "After the restart istiod and the gateways are fully rolled out.",
     source=RESTART,
     hint="Look at updatedReplicas and at the events of the ReplicaSets.",
+    blocking=True,
 )
 def test_the_mesh_is_whole_again(restarted: Restarted) -> None:
     restarted.expect_mesh_rolled_out()

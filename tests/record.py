@@ -214,9 +214,7 @@ def written_down(recorder: Recorder) -> Iterator[None]:
         return kept(question, lambda: logs(kube, pod, namespace, container, **how))
 
     def get_(forward: Forward, path: str, *how: Any, **more: Any) -> Any:
-        port, pod = re.fullmatch(r"port (\d+) of pod (\S+)", forward.where).groups()  # type: ignore[union-attr]  # its own words
-        namespace, name = pod.split("/")
-        place = name, namespace, int(port)
+        place = forward.pod, forward.namespace, forward.port
         return kept(answers.pod_port(*place, path), lambda: get(forward, path, *how, **more))
 
     def served_(door: Any, *, name: str, authorities: str, timely: bool = True) -> Any:

@@ -44,14 +44,14 @@ def big() -> Run:
 
 
 def result(number: int, calls: tuple[Call, ...]) -> Result:
-    asked = claim("cluster", f"claim-{number}", f"Something holds of thing {number}.")
+    made = claim("cluster", f"claim-{number}", f"Something holds of thing {number}.")
     failed = number < FAILURES
     return Result(
-        asked,
+        made,
         "failed" if failed else "passed",
         seconds=0.2,
         inspected=3,
-        message=f"thing {number}: expected a, saw b" if failed else "",
+        message=f"thing {number}: expected a, got b" if failed else "",
         mismatch=Mismatch(f"thing {number}", "a", "b") if failed else None,
         next_steps=("kubectl get things",),
         evidence="evidence " * 220 if failed else "",

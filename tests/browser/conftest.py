@@ -1,4 +1,4 @@
-"""A browser, and the report of one small walk that has every verdict."""
+"""A browser, and the report of one small run that has every verdict."""
 
 import shutil
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ _made: dict[str, Path] = {}
 
 @pytest.fixture
 def report(pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a walk with every verdict; made once."""
+    """The report of a run with every verdict; made once."""
     if "report" not in _made:
         runs = SmallRuns(pytester).begin()
         runs.claims("01_cluster", CLUSTER)

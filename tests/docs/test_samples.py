@@ -92,7 +92,7 @@ def parse_for_pytest(words: list[str], here: Path) -> None:
 
     class Parser:
         @staticmethod
-        def getgroup(*_: str) -> type[Group]:
+        def getgroup(*_: str, **__: str) -> type[Group]:
             return Group
 
     options.pytest_addoption(Parser())  # type: ignore[arg-type]  # all that it uses of a parser

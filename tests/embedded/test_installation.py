@@ -59,10 +59,14 @@ def test_every_minor_is_posed_whole(minor: int) -> None:
     assert not [name for kind, name in names if "$" in name]
 
 
-@pytest.mark.parametrize("version", ["1.12.9", "2.0.0", "1.30", "latest"])
+@pytest.mark.parametrize("version", ["1.12.9", "2.0.0", "latest"])
 def test_what_is_no_istio_of_the_table_is_refused_with_the_range(version: str) -> None:
-    with pytest.raises(CannotSimulate, match=rf"Istio {version}, only as 1\.13\.0 to 1\.31"):
+    with pytest.raises(CannotSimulate, match=rf"Istio {version}, only 1\.13\.0 to 1\.31"):
         installation(version)
+
+
+def test_a_minor_version_stands_for_its_first_release() -> None:
+    assert installation("1.31") == installation("1.31.0")
 
 
 @pytest.mark.parametrize("setting", ["profile=ambient", "components.cni.enabled=maybe", "a.b=c"])

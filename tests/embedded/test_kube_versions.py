@@ -1,12 +1,15 @@
-"""What a client sees of the Kubernetes version that is posed."""
+"""What a client sees of the Kubernetes version that is simulated."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fixtures.providers.embedded import bootstrap
 from fixtures.providers.embedded.apiserver import discovery
 from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.apiserver.resources import Registry
@@ -84,3 +87,12 @@ def test_the_server_names_its_version_as_that_minor_does() -> None:
     assert discovery.version("1.23.17")["gitVersion"] == "v1.23.17"
     assert "emulationMinor" not in discovery.version("1.23.17")
     assert discovery.version("1.35.0")["minCompatibilityMinor"] == "34"
+
+
+@pytest.mark.parametrize("minor", range(20, 36))
+def test_every_minor_has_the_kinds_that_a_new_cluster_holds(minor: int) -> None:
+    registry = Registry(minor)
+    text = Path(bootstrap.__file__).with_suffix(".yaml").read_text("utf-8")
+    made = set(re.findall(r"apiVersion: ([\w./]+)\n? *,? *kind: (\w+)", text))
+    assert ("discovery.k8s.io/v1", "EndpointSlice") in made
+    assert [one for one in made if registry.of_kind(*one) is None] == []

@@ -471,3 +471,57 @@ def test_what_the_injector_refuses_to_take_is_told(kubectl: Kubectl) -> None:
     assert said.code == 1
     assert "Error from server" in said.err
     assert "admission webhook" in said.err
+
+
+KEPT = "Warning: the embedded cluster only keeps {} objects, no controller acts on them"
+CREATED = {
+    "create deployment d --image=registry.k8s.io/pause:3.10 --replicas=0": "",
+    "create service clusterip s --tcp=80:80": "",
+    "create priorityclass trial --value=5": "",
+    "create quota q --hard=cpu=1": "ResourceQuota",
+    "create job j --image=x": "Job",
+    "create cronjob c --image=x --schedule='*/5 * * * *'": "CronJob",
+    "create ingress i --rule=a.b/c=svc:80": "Ingress",
+    "create pdb p --selector=app=d --min-available=1": "PodDisruptionBudget",
+    "autoscale deployment d --max=3": "HorizontalPodAutoscaler",
+}
+
+
+def test_what_typed_commands_create(kubectl: Kubectl, trial: str) -> None:
+    for line, kept in CREATED.items():
+        said = kubectl.ask(f"{trial} {line}")
+        assert (said.code, said.err.strip()) == (0, KEPT.format(kept) if kept else ""), line
+    made = kubectl.json(f"{trial} get deploy d")["spec"]
+    assert made["replicas"] == 0
+    assert made["template"]["spec"]["containers"][0]["image"] == "registry.k8s.io/pause:3.10"
+    assert kubectl.json(f"{trial} get pdb p")["spec"]["minAvailable"] == 1
+    kubectl("delete priorityclass trial")
+
+
+POD = "-n bookinfons get pods -l app=details -o name"
+DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("-n bookinfons exec {pod} -- ls", "exec"),
+        ("-n bookinfons attach {pod}", "attach"),
+        ("-n bookinfons debug {pod} --image=busybox:1.36", "ephemeralcontainers"),
+        ("get ns --as bob", "impersonation (--as)"),
+        ("-n bookinfons delete deploy details-v1 --cascade=orphan", "deletion with"),
+        (f"drain seatrial-control-plane --dry-run=server {DRAINED}", "eviction"),
+    ],
+)
+def test_what_is_not_offered_says_so(kubectl: Kubectl, line: str, what: str) -> None:
+    before = kubectl(POD)
+    said = kubectl.ask(line.format(pod=before.split()[0]))
+    assert said.code != 0
+    assert what in said.err
+    assert "is not offered by the embedded cluster" in said.err
+    assert kubectl(POD) == before
+
+
+def test_the_fields_of_istios_kinds_are_explained(kubectl: Kubectl) -> None:
+    assert "weight" in kubectl("explain virtualservice.spec.http.route")
+    assert "The embedded cluster describes no fields" in kubectl("explain pod")

@@ -1,77 +1,44 @@
-"""How the report of a broken walk is judged: exactly the claims, words and blocks of its fault."""
+"""The matrix: which faults it takes, and what it makes of the report of a run."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.faults.catalog import CATALOGUE
-from fixtures.faults.matrix import Noticed, has_cni, judge, main, table
+from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL
+from fixtures.faults.catalog.names import SAMPLE
+from fixtures.faults.matrix import has_cni, judge, main, table
 
 FAULT = replace(
-    CATALOGUE["gateway-object-deleted"],
-    fails=("gateway/one", "gateway/many[*"),
-    words=("nobody listens",),
-    blocks=(12,),
+    CATALOGUE["gateway-object-deleted"], fails=("gateway/one",), words=(), blocks=(12,)
 )
-GOOD = {
-    "gateway/one": ("failed", "nobody listens there"),
-    "gateway/many[a]": ("failed", "nobody listens there"),
-    "gateway/many[b]": ("failed", "refused"),
-    "gateway/other": ("passed", ""),
-    "restart/again": ("blocked", "blocked by stage 7 gateway: refused"),
-}
+CLAIMS = [
+    {"id": "gateway/one", "stage": "gateway", "verdict": "failed", "message": "no listener"},
+    {"id": "gateway/two", "stage": "gateway", "verdict": "passed", "message": ""},
+    {"id": "gateway/api", "stage": "gateway", "verdict": "not-claimed", "message": "no"},
+    {"id": "restart/again", "stage": "restart", "verdict": "blocked", "message": "blocked"},
+]
 
 
-def report(claims: dict[str, tuple[str, str]], **more: Any) -> dict[str, Any]:
-    rows = [
-        {"id": i, "stage": i.split("/")[0], "verdict": verdict, "message": message}
-        for i, (verdict, message) in claims.items()
-    ]
-    return {"claims": rows, "complete": True, **more}
+def report(**more: Any) -> str:
+    return json.dumps({"claims": CLAIMS, "complete": True, **more})
 
 
-def judged(**changes: tuple[str, str]) -> Noticed:
-    renamed = {name.replace("__", "/"): told for name, told in changes.items()}
-    return judge(FAULT, report(GOOD | renamed), 1.0)
+def test_a_report_is_judged_and_summed_up() -> None:
+    noticed = judge(FAULT, report(), 1.0)
+    assert noticed.wrong == ()
+    assert noticed.fails == {"gateway/one": "no listener"}
+    assert noticed.blocked == {12}
+    assert noticed.tested == {"gateway/one", "gateway/two"}
 
 
-def test_a_fault_that_is_noticed_as_it_says_is_right() -> None:
-    assert judged().wrong == ()
-    assert judged().blocked == {12}
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"gateway__one": ("passed", "")}, "gateway/one should have failed and did not"),
-        ({"gateway__other": ("failed", "ouch")}, "gateway/other failed and should not: ouch"),
-        ({"gateway__other": ("error", "a bug")}, "gateway/other is an error: a bug"),
-        ({"restart__again": ("passed", "")}, "blocked stages [], expected [12]"),
-    ],
-    ids=["one stays green", "another turns red", "an error", "nothing is blocked"],
-)
-def test_what_is_not_as_it_says_is_told(changes: dict[str, tuple[str, str]], said: str) -> None:
-    assert judged(**changes).wrong == (said,)
-
-
-def test_words_that_nobody_says_are_missed() -> None:
-    mute = {i: (verdict, "") for i, (verdict, _) in GOOD.items()}
-    assert "no message holds 'nobody listens'" in judge(FAULT, report(mute), 1.0).wrong[0]
-
-
-def test_a_fault_that_names_a_claim_nobody_asks_is_wrong() -> None:
-    few = {i: told for i, told in GOOD.items() if i != "gateway/one"}
-    assert judge(FAULT, report(few), 1.0).wrong == ("no claim asked is called gateway/one",)
-
-
-def test_what_a_mesh_like_this_is_not_asked_need_not_notice() -> None:
-    assert judged(gateway__one=("not-claimed", "not here")).wrong == ()
-    unasked = {i: ("not-claimed", "not here") for i in GOOD if i in FAULT.fails or "many" in i}
-    told = judge(FAULT, report(GOOD | unasked), 1.0).wrong
-    assert told[:2] == tuple(f"no claim asked is called {one}" for one in FAULT.fails)
+def test_a_run_that_was_cut_short_proves_nothing() -> None:
+    cut = judge(FAULT, report(complete=False, reason="killed"), 1.0)
+    assert cut.wrong == ("the run did not end by itself: killed",)
 
 
 @pytest.mark.parametrize(
@@ -86,37 +53,56 @@ def test_what_a_mesh_like_this_is_not_asked_need_not_notice() -> None:
     ],
     ids=["nothing", "component", "newer-value", "older-value", "the-last-counts", "other-words"],
 )
-def test_a_pose_has_cni_where_its_settings_say_so(settings: list[str], *, has: bool) -> None:
+def test_a_mesh_has_cni_where_its_settings_say_so(settings: list[str], *, has: bool) -> None:
     assert has_cni(settings) is has
 
 
-def test_what_is_only_blocked_was_not_asked() -> None:
-    assert "restart/again" not in judged().asked
-    assert "gateway/other" in judged().asked
-
-
-def test_with_cni_more_may_be_due() -> None:
+def test_with_cni_more_claims_fail() -> None:
     fault = CATALOGUE["interception-by-tproxy"]
     assert fault.on_mesh(cni=False) == fault
     assert set(fault.on_mesh(cni=True).fails) == {*fault.fails, *fault.fails_with_cni}
     assert fault.fails_with_cni
 
 
-def test_a_fault_that_the_pose_cannot_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--only", "cni-agent-missing"], "not possible with Istio"),
+        (["--only", "dns-dwon"], "no such fault: dns-dwon; did you mean dns-down"),
+        (["--only", "zzzzzz"], "no such fault: zzzzzz; see --list-faults"),
+        (["--before-run", "--only", "image-pull-fails"], "cannot be there before a run"),
+    ],
+    ids=["unfit", "near", "unknown", "only-in-a-run"],
+)
+def test_a_fault_that_cannot_be_injected_is_refused(
+    options: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["--only", "cni-agent-missing"])
-    assert "this pose cannot have: cni-agent-missing" in capsys.readouterr().err
+        main(options)
+    assert line in capsys.readouterr().err
 
 
-def test_a_walk_that_was_cut_short_proves_nothing() -> None:
-    cut = judge(FAULT, report(GOOD, complete=False), 1.0)
-    assert cut.wrong == ("the walk did not end by itself",)
+def test_a_mesh_arrives_with_its_own_faults_and_with_none_of_the_run() -> None:
+    assert {"istiod-scaled-to-zero", "dns-down", "injector-webhooks-deleted"} <= set(ON_ARRIVAL)
+    own = {name for name, fault in CATALOGUE.items() if SAMPLE in repr(fault.action)}
+    assert own.isdisjoint(ON_ARRIVAL)
+    assert {"image-pull-fails", "kiali-scaled-to-zero"}.isdisjoint(ON_ARRIVAL)
 
 
-def test_the_table_names_faults_and_lonely_claims() -> None:
-    text = table([judged()], ["sample/nobody-breaks-me"])
-    assert (
-        "| gateway-object-deleted | 7 | gateway/many[a], gateway/many[b], gateway/one | 12 |"
-        in text
-    )
-    assert "Claims that no fault turned fails: sample/nobody-breaks-me." in text
+def test_a_fault_that_cannot_be_injected_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_broken: object, _fault: object, _folder: object) -> None:
+        raise OSError("no way")
+
+    monkeypatch.setattr("fixtures.faults.matrix.Broken.run", run)
+    assert main(["--only", "dns-down", "node-not-ready", "--reports-dir", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("the fault could not be injected: OSError: no way") == 2
+    assert "0 passed, 2 failed" in printed
+
+
+def test_the_table_names_faults_and_claims_without_one() -> None:
+    text = table([judge(FAULT, report(), 1.0)], ["sample/nothing-breaks-me"])
+    assert "| gateway-object-deleted | 7 | gateway/one | 12 |" in text
+    assert "Claims that no fault makes fail: sample/nothing-breaks-me." in text

@@ -1,1 +1,1 @@
-"""Tests of the proof: a mesh broken on purpose is noticed and reverted, after a kill, too."""
+"""Tests of `--prove`: a broken live mesh is noticed, reverted, and reverted after a kill."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.claims import ClaimFailed, inspected, note, record, start_observing
-from fixtures.claims.deadlines import timeout
+from fixtures.claims.deadlines import DELETED, NAMESPACES_GONE, POD_GONE, Deadline, timeout
 from fixtures.claims.observations import Observations, observing
 from fixtures.claims.threads import start_thread
 from fixtures.claims.waiting import (
@@ -18,11 +19,13 @@ from fixtures.claims.waiting import (
     change_wait_policy,
     consistently,
     eventually,
+    scaled,
     wait_policy,
 )
-from fixtures.k8s import Unreachable
+from fixtures.k8s import Body, Unreachable
 from fixtures.k8s.termination import Termination
 from fixtures.providers.base import Access
+from fixtures.providers.existing import Existing
 from fixtures.setup.background import Background
 from fixtures.traffic.availability import watched
 
@@ -213,3 +216,28 @@ def test_a_watch_of_availability_reports_its_own_mistake() -> None:
         assert asked.wait(10)
         with pytest.raises(KeyError, match="oops"):
             watch.stop()
+
+
+# A limit that a source documents is never scaled. Deletions have none that holds the kubelet.
+DELETIONS = (DELETED, NAMESPACES_GONE, POD_GONE)
+
+
+@pytest.mark.parametrize("deadline", DELETIONS, ids=lambda deadline: deadline.name)
+def test_patience_scales_each_wait_for_a_deletion(deadline: Deadline) -> None:
+    with wait_policy(factor=3):
+        assert scaled(deadline).seconds == 3 * deadline.seconds
+
+
+def test_an_existing_cluster_is_awaited_as_patiently_as_asked() -> None:
+    class Stuck:
+        def list(self, *_: object, **__: object) -> list[Body]:
+            return [{"metadata": {"name": "seatrial-r1", "deletionTimestamp": "now"}}]
+
+    warnings: list[str] = []
+    provider = Existing("c", lambda *_: "", warnings.append)
+    began = time.monotonic()
+    with wait_policy(factor=0.001):
+        provider._await_gone(Stuck(), "r1")  # type: ignore[arg-type]  # a duck
+    assert time.monotonic() - began < 10
+    [warning] = warnings
+    assert warning.endswith("s: seatrial-r1")

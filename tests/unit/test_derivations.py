@@ -155,6 +155,13 @@ def test_a_pod_brings_the_flags_that_its_release_knows(
         ("1500m", "1500m"),
         ("40Mi", "40Mi"),
         ("1048576Ki", "1Gi"),
+        ("0.5", "500m"),
+        ("1.5Gi", "1536Mi"),
+        ("2", "2"),
+        ("1000", "1k"),
+        ("0", "0"),
+        ("0Mi", "0"),
+        ("a lot", "a lot"),
     ],
 )
 def test_quantities_are_compared_as_the_api_server_keeps_them(quantity: str, kept: str) -> None:

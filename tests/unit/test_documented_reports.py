@@ -20,7 +20,7 @@ PAGES = ("reports.md", "reading-a-failure.md", "release-check.md")
 def blocks(page: str) -> list[str]:
     """The fenced blocks of a page, without their indent."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    found = re.findall(r"^ *```\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^ *```(?:sh|text)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     assert found
     return ["\n".join(line.strip() for line in block.splitlines()) for block in found]
 

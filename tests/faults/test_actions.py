@@ -1,4 +1,4 @@
-"""The ways to break a mesh, on a stand-in: each is seen to inject, and reverted leaves nothing."""
+"""Fault actions on the embedded cluster: each has an effect, and reverted leaves nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fixtures.k8s.deployment import await_rolled_out
 from fixtures.providers.base import Access
 from tests.embedded.conftest import VERSIONS, started
 
-# One fault for each way that there is.
+# One fault for each action that there is.
 NAMES = (
     "gateway-object-deleted",
     "injector-webhooks-deleted",
@@ -67,7 +67,7 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
 def seen(kube: Kube) -> dict[str, Any]:
     """What users set: specifications, labels and annotations; pods by what they are made of."""
     hooks = {item["name"]: item["on"] for item in kube.raw("/embedded/hooks")["items"]}
-    told: dict[str, Any] = {"hooks": hooks}
+    found: dict[str, Any] = {"hooks": hooks}
     for kind in KINDS:
         for body in kube.list(kind):
             meta = body["metadata"]
@@ -76,14 +76,14 @@ def seen(kube: Kube) -> dict[str, Any]:
             notes = {
                 k: v for k, v in (meta.get("annotations") or {}).items() if "revision" not in k
             }
-            told[f"{kind} {name.rsplit('-', 2)[0] if kind == 'pods' else name}"] = (
+            found[f"{kind} {name.rsplit('-', 2)[0] if kind == 'pods' else name}"] = (
                 labels,
                 notes,
                 body.get("webhooks") if kind != "pods" else None,
                 body.get("spec") if kind not in {"pods", "nodes"} else None,
                 ready(body) if kind == "nodes" else None,
             )
-    return told
+    return found
 
 
 def ready(node: dict[str, Any]) -> list[str]:
@@ -91,7 +91,7 @@ def ready(node: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_way_strikes_and_mends(kube: Kube, name: str) -> None:
+def test_an_action_is_injected_and_reverted(kube: Kube, name: str) -> None:
     fault, before = CATALOGUE[name], seen(kube)
     fault.inject(kube)
     assert seen(kube) != before
