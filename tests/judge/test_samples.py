@@ -1,4 +1,4 @@
-"""The sample, its way in and the add-ons, against what each release ships as samples."""
+"""The sample, its gateway and the add-ons, against what each release ships as samples."""
 
 from __future__ import annotations
 
