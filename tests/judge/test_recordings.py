@@ -97,7 +97,8 @@ def state_at(name: str, moment: str) -> str:
     told = verdicts(name)
     if moment in told:
         return str(told[moment]["state"])
-    of_stage = [one["state"] for claim, one in told.items() if claim.startswith(f"{moment}/")]
+    stage = moment.partition("/")[0]  # of a claim that is newer than the recording, too
+    of_stage = [one["state"] for claim, one in told.items() if claim.startswith(f"{stage}/")]
     return str(max(filter(None, of_stage), key=int))
 
 
