@@ -65,7 +65,8 @@ INSTALLATION = """
 @so("istiod is rolled out.", blocking=True)
 def test_istiod_is_rolled_out(control_plane):
     raise ClaimFailed("roll-out of Deployment istio-system/istiod", expected="a complete rollout",
-                got="0 available", next_steps=["kubectl -n istio-system describe deployment istiod"])
+                got="0 available",
+                next_steps=["kubectl -n istio-system describe deployment istiod"])
 """
 WEBHOOKS = """
 @so("The injector results.")
