@@ -25,9 +25,8 @@ PAGE = ROOT / "docs" / "claims.md"
 LEDGER = ROOT / "suites" / NAME
 TOP = """# Claims
 
-Made of the suites by `tox -e docs`; do not edit. One sentence a claim, in the order of a run,
-with where it is written that it must be so, what to look at when it is not, and the faults that
-must make it fail.
+Made of the suites by `tox -e docs`; do not edit. The claims in the order of a run, each with what
+to look at when it fails, its source, and the faults that must make it fail.
 """
 
 
@@ -60,12 +59,25 @@ def page(found: list[Claim]) -> str:
         mine = [claim for claim in found if claim.stage == stage]
         needs = f" Needs: {', '.join(stage.needs)}." if stage.needs else ""
         lines += ["", f"## {stage.number} {stage.title}", "", f"`{stage.name}`.{needs}"]
-        for claim in mine:
-            lines += _about(claim)
+        for name in dict.fromkeys(name_of(claim.id) for claim in mine):
+            lines += _about([claim for claim in mine if name_of(claim.id) == name])
     return "\n".join(lines) + "\n"
 
 
-def _about(claim: Claim) -> list[str]:
+def name_of(claim: str) -> str:
+    """A claim's id without its parameter."""
+    return claim.partition("[")[0]
+
+
+def anchor(claim: str) -> str:
+    """Where docs/claims.md is about the claim of this id, for a link (`claims.md#...`)."""
+    return name_of(claim).replace("/", "-")
+
+
+def _about(same: list[Claim]) -> list[str]:
+    """One section about the claims that differ in their parameter alone."""
+    claim = same[0]
+    values = [one.id.partition("[")[2].rstrip("]") for one in same if "[" in one.id]
     marks = [claim.level]
     marks += [f"needs {claim.feature}"] if claim.feature else []
     marks += (
@@ -73,15 +85,22 @@ def _about(claim: Claim) -> list[str]:
         if claim.blocking
         else []
     )
-    faults = [f"`{fault.name}`" for fault in CATALOGUE.values() if fault.must_fail(claim.id)]
+    faults = [
+        f"`{fault.name}`"
+        for fault in CATALOGUE.values()
+        if any(fault.must_fail(one.id) for one in same)
+    ]
     return [
         "",
-        f"### `{claim.id}`",
+        f'<a id="{anchor(claim.id)}"></a>',
+        "",
+        f"### `{name_of(claim.id)}`",
         "",
         f"{claim.text} ({'; '.join(marks)})",
         "",
+        *([f"- tested for each of: {', '.join(values)}"] if values else []),
+        f"- when it fails: {claim.hint}",
         f"- source: {claim.source}",
-        f"- hint: {claim.hint}",
         f"- faults: {', '.join(faults) or 'none'}",
     ]
 
@@ -92,7 +111,7 @@ def ledger(found: list[Claim]) -> Ledger:
 
 
 def main(arguments: list[str]) -> int:
-    """Write both files, or hold them against the suites."""
+    """Write both files, or compare them with the suites."""
     found = claims()
     texts = {PAGE: page(found), LEDGER: ledger(found).text}
     if "--check" not in arguments:

@@ -18,7 +18,7 @@ import pytest
 from fixtures.claims.waiting import change_wait_policy
 from fixtures.run.stages import Stage
 from fixtures.run.state import Claim, Result, RunState, Verdict, is_suite_run, state_of
-from reports.failures import Failure
+from reports.failures import Failure, unprepared
 from reports.live import Live, takes_lines_in_place, undisturbed
 from reports.model import EXIT_WORDS, Run, reserved, run_of
 from reports.summary import short
@@ -65,6 +65,7 @@ class Terminal:
         self.config = config
         self._heading = ""
         self._headings: set[str] = set()
+        self._unprepared: set[str] = set()
         self._live: Live | None = None
 
     @property
@@ -151,11 +152,21 @@ class Terminal:
             return
         if self._live:
             self._live.clear()
+        self._say_what_blocks(result)
         word, markup = WORDS[result.verdict]
         self._out.write(f"   {word:<11}", **markup)
         seconds = f"  {result.seconds:.1f} s" if result.seconds >= 0.1 else ""
         self._out.write_line(f" {result.claim.text}{seconds}")
         self._flush()
+
+    def _say_what_blocks(self, result: Result) -> None:
+        """Say once, before the claims that it blocks, that a stage could not be prepared."""
+        stage = result.claim.stage
+        if result.blocked_by == stage.name and stage.name not in self._unprepared:
+            self._unprepared.add(stage.name)
+            word, markup = WORDS["failed"]
+            self._out.write(f"   {word:<11}", **markup)
+            self._out.write_line(f" {unprepared(stage)}: {self.state.broken[stage.name].cause}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

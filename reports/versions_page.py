@@ -35,8 +35,8 @@ PAGE = ROOT / "docs" / "versions.md"
 TOP = f"""# Versions of Istio, and what differs
 
 Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio
-{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report, an older
-one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
+{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report,
+an older one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
 """
 
 
@@ -115,7 +115,7 @@ TOPICS = (
     Topic("Where the sidecar stands", injection.DEFAULTS, _native),
     Topic(
         "A pod's annotation sidecar.istio.io/nativeSidecar",
-        injection.ASKED,
+        injection.NATIVE_OVERRIDES,
         lambda word: {"": "does nothing", "true": "true alone makes it native"}.get(
             word, "all but false make it native"
         ),
@@ -129,7 +129,7 @@ TOPICS = (
     Topic("Arguments beside istio-init's flags", redirection.OTHERS),
     Topic(
         "Flags of istio-init that a pod may bring",
-        redirection.WISHES,
+        redirection.OVERRIDES,
         lambda wish: f"{wish.flag} by {wish.annotation}",
     ),
     Topic(

@@ -1,1 +1,1 @@
-"""What is claimed: one module a stage, in the order of the state, one test a claim."""
+"""The claims: one module for each stage, one test for each claim, in the order of a run."""

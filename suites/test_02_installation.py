@@ -1,4 +1,4 @@
-"""Stage 2: what the installation of Istio's demo profile left in the cluster."""
+"""Stage 2: the installation of Istio's demo profile."""
 
 from fixtures.claims import claim
 from fixtures.claims.deadlines import STEADY
@@ -8,7 +8,7 @@ from fixtures.istio.node_agent import NodeAgent
 
 @claim(
     "The namespace istio-system is active.",
-    source="istioctl install makes it",
+    source="istioctl install creates it",
     hint="Was Istio installed into another namespace, or uninstalled?",
 )
 def test_istio_system_is_active(control_plane: ControlPlane) -> None:
@@ -25,9 +25,9 @@ def test_the_mesh_configuration_can_be_read(control_plane: ControlPlane) -> None
 
 
 @claim(
-    "istiod is rolled out whole: its last change is seen, updated and available, its pods ready.",
+    "The istiod Deployment is fully rolled out.",
     source="Kubernetes, Deployment status; Istio's demo profile",
-    hint="Look at istiod's log; 'available' alone may be an old pod's.",
+    hint="Look at istiod's log and at the events; an old pod may still be available.",
     blocking=True,
 )
 def test_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
@@ -35,9 +35,9 @@ def test_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
 
 
 @claim(
-    "The ingress gateway is rolled out whole.",
+    "The ingress gateway's Deployment is fully rolled out.",
     source="Kubernetes, Deployment status; Istio's demo profile",
-    hint="A gateway is ready when istiod has sent it its configuration: look at its log.",
+    hint="A gateway is ready once istiod has sent it its configuration: look at its log.",
     feature="ingress-gateway",
 )
 def test_the_ingress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
@@ -45,9 +45,9 @@ def test_the_ingress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
 
 
 @claim(
-    "The egress gateway is rolled out whole.",
+    "The egress gateway's Deployment is fully rolled out.",
     source="Kubernetes, Deployment status; Istio's demo profile",
-    hint="A gateway is ready when istiod has sent it its configuration: look at its log.",
+    hint="A gateway is ready once istiod has sent it its configuration: look at its log.",
     feature="egress-gateway",
 )
 def test_the_egress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
@@ -55,7 +55,7 @@ def test_the_egress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
 
 
 @claim(
-    "Where Istio's CNI plugin prepares pods' networks, its agent is ready on every node it wants.",
+    "The agent of Istio's CNI plugin is ready on every node that it is scheduled to.",
     source="manifests/charts/istio-cni, daemonset.yaml; Kubernetes, DaemonSet status",
     hint="Without it no injected pod starts: look at its pods, and at the nodes' taints.",
     blocking=True,
@@ -65,27 +65,27 @@ def test_the_cni_agent_is_ready_on_every_node(node_agent: NodeAgent) -> None:
 
 
 @claim(
-    "The mesh's pods stay: none is replaced, no container starts again.",
-    source="A container that keeps starting is ready in between",
-    hint="Look at the previous log of the container that started again.",
+    "The control plane's pods are stable: none is replaced, no container restarts.",
+    source="Kubernetes, container restarts: a container that crashes is ready in between",
+    hint="Look at the log of the container before its restart: kubectl logs --previous.",
 )
 def test_the_control_plane_is_stable(control_plane: ControlPlane) -> None:
     control_plane.expect_stable(during=STEADY)
 
 
 @claim(
-    "istiod's Services offer xDS, certificates, webhooks and metrics on their whole port table.",
+    "istiod's Services have all their ports: xDS, certificates, webhooks and metrics.",
     source="manifests/charts/istio-control/istio-discovery, service.yaml",
-    hint="Proxies reach istiod by 15012, the API server its webhooks by 443.",
+    hint="Proxies connect to 15012, the API server calls webhooks on 443.",
 )
 def test_istiods_services_have_their_ports(control_plane: ControlPlane) -> None:
     control_plane.expect_services_of("istiod")
 
 
 @claim(
-    "The ingress gateway's Service is a load balancer with its whole port table.",
+    "The ingress gateway's Service is of type LoadBalancer and has all its ports.",
     source="manifests/charts/gateways/istio-ingress, demo profile",
-    hint="A Service that is patched by hand loses ports at the next installation, or keeps them.",
+    hint="Ports that were patched by hand may be lost at the next installation.",
     feature="demo-ports",
 )
 def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
@@ -93,9 +93,9 @@ def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
 
 
 @claim(
-    "The egress gateway's Service is internal, with its whole port table.",
+    "The egress gateway's Service is of type ClusterIP and has all its ports.",
     source="manifests/charts/gateways/istio-egress, demo profile",
-    hint="The demo profile's egress has 80 and 443, and no 15443.",
+    hint="The demo profile's egress gateway has 80 and 443, and no 15443.",
     feature="egress-gateway",
 )
 def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
@@ -103,18 +103,18 @@ def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
 
 
 @claim(
-    "Each of the mesh's Services has somebody who answers.",
+    "Each of the mesh's Services has a ready endpoint.",
     source="Kubernetes, EndpointSlices",
-    hint="A Service whose selector matches no ready pod looks healthy everywhere else.",
+    hint="Compare the Service's selector with the pods' labels; are the pods ready?",
 )
 def test_every_service_has_endpoints(control_plane: ControlPlane) -> None:
     control_plane.expect_endpoints()
 
 
 @claim(
-    "The mesh has the PodDisruptionBudgets that this release makes, and no others.",
+    "The mesh has exactly the PodDisruptionBudgets of this release.",
     source="templates/poddisruptionbudget.yaml: since 1.28 none for a single replica",
-    hint="A budget of one for one replica keeps its node from being drained.",
+    hint="A budget of one for a single replica keeps its node from being drained.",
     feature="demo-ports",
 )
 def test_the_disruption_budgets_are_those_of_the_release(control_plane: ControlPlane) -> None:
@@ -122,18 +122,18 @@ def test_the_disruption_budgets_are_those_of_the_release(control_plane: ControlP
 
 
 @claim(
-    "Every definition of Istio's API is established.",
+    "Every custom resource definition of Istio is established.",
     source="manifests/charts/base, crd-all.gen.yaml",
-    hint="Definitions outlive an uninstallation and are not downgraded by an older one.",
+    hint="Definitions survive an uninstallation, and an older release does not downgrade them.",
 )
 def test_the_definitions_are_established(control_plane: ControlPlane) -> None:
     control_plane.expect_definitions_established()
 
 
 @claim(
-    "Every definition of Istio's API is served in the versions of this release.",
+    "Every custom resource definition of Istio is served in the versions of this release.",
     source="manifests/charts/base, crd-all.gen.yaml",
-    hint="Definitions left by another release serve other versions.",
+    hint="Definitions of another release serve other versions: kubectl get crd NAME -o yaml.",
 )
 def test_the_definitions_serve_their_versions(control_plane: ControlPlane) -> None:
     control_plane.expect_definitions_serving()
@@ -142,7 +142,7 @@ def test_the_definitions_serve_their_versions(control_plane: ControlPlane) -> No
 @claim(
     "The images of istiod and the gateways are those of the requested version.",
     source="istio/release-builder, release/build.sh",
-    hint="A mirror may name another registry; the name and the tag stay.",
+    hint="A mirror may have another registry; name and tag stay the same.",
 )
 def test_the_images_are_of_the_requested_version(control_plane: ControlPlane) -> None:
     control_plane.expect_images()
@@ -151,25 +151,25 @@ def test_the_images_are_of_the_requested_version(control_plane: ControlPlane) ->
 @claim(
     "The CNI plugin's agent is at most one minor version older or newer than istiod.",
     source="Istio's documentation of the CNI plugin's upgrade; the chart's global.tag",
-    hint="An upgrade that left the agent behind, or went ahead of istiod.",
+    hint="Was only one of istiod and the CNI plugin upgraded?",
 )
 def test_the_cni_agent_is_within_a_minor_version_of_istiod(node_agent: NodeAgent) -> None:
     node_agent.expect_version()
 
 
 @claim(
-    "What the installer wrote on its objects names the requested version.",
+    "istioctl's version label on the workloads names the requested version.",
     source="operator/pkg/install: label operator.istio.io/version",
-    hint="Objects of an older version stay when an upgrade was cut short.",
+    hint="Objects of an older version stay when an upgrade is interrupted.",
 )
 def test_the_installer_wrote_the_requested_version(control_plane: ControlPlane) -> None:
     control_plane.expect_version_labels()
 
 
 @claim(
-    "istiod itself answers that it is of the requested version.",
+    "istiod reports the requested version on its monitoring port.",
     source="pilot/pkg/bootstrap: /version on the monitoring port",
-    hint="Image and answer differ where a tag was pushed twice.",
+    hint="Image tag and report differ where a tag was pushed twice.",
     feature="port-forward",
 )
 def test_istiod_answers_with_the_requested_version(control_plane: ControlPlane) -> None:
@@ -177,9 +177,9 @@ def test_istiod_answers_with_the_requested_version(control_plane: ControlPlane) 
 
 
 @claim(
-    "Every namespace that istiod serves holds the mesh's root certificate.",
+    "Every namespace that istiod serves has the mesh's root certificate.",
     source="istiod's namespace controller: ConfigMap istio-ca-root-cert",
-    hint="Without it an injected pod cannot start; istiod's log says why it is not written.",
+    hint="Without it injected pods stay in ContainerCreating: look at istiod's log.",
 )
 def test_every_namespace_has_the_root_certificate(control_plane: ControlPlane) -> None:
     control_plane.expect_root_certificates()

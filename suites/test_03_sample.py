@@ -5,16 +5,16 @@ from fixtures.istio.sample import Sample
 
 
 @claim(
-    "The sample's namespace asks for no sidecars.",
-    source="Istio, sidecar injection: a namespace without label is passed by",
-    hint="Something labels new namespaces: look for a policy engine or an admission webhook.",
+    "The sample's namespace has no injection label.",
+    source="Istio, sidecar injection: a namespace without label is not injected",
+    hint="Look for a policy engine or an admission webhook that labels new namespaces.",
 )
 def test_the_namespace_carries_no_injection_label(plain_sample: Sample) -> None:
     plain_sample.expect_label(None)
 
 
 @claim(
-    "One living, ready pod runs for each of the sample's six workloads, on its first run.",
+    "Each of the sample's six workloads has one ready pod, without restarts.",
     source="samples/bookinfo/platform/kube/bookinfo.yaml",
     hint="Look at the events of the namespace: images, quota, scheduling.",
     blocking=True,
@@ -24,9 +24,9 @@ def test_six_pods_run(plain_sample: Sample) -> None:
 
 
 @claim(
-    "Each pod has its one container and nothing besides.",
+    "Each pod has its one container and nothing else.",
     source="samples/bookinfo/platform/kube/bookinfo.yaml",
-    hint="Something injects into namespaces that did not ask: look at the webhooks' selectors.",
+    hint="A webhook injects into namespaces without a label: look at the webhooks' selectors.",
 )
 def test_each_pod_has_one_container(plain_sample: Sample) -> None:
     plain_sample.expect_bare()
@@ -35,16 +35,16 @@ def test_each_pod_has_one_container(plain_sample: Sample) -> None:
 @claim(
     "The pods run the sample's images of this release.",
     source="samples/bookinfo/platform/kube/bookinfo.yaml of each release",
-    hint="What the page shows depends on the image's tag.",
+    hint="The content of the page depends on the image's tag.",
 )
 def test_the_images_are_those_of_the_release(plain_sample: Sample) -> None:
     plain_sample.expect_images()
 
 
 @claim(
-    "The sample's four Services are internal and offer HTTP on 9080.",
+    "The sample's four Services are of type ClusterIP and serve HTTP on port 9080.",
     source="samples/bookinfo/platform/kube/bookinfo.yaml",
-    hint="The port's name tells Istio the protocol.",
+    hint="Istio takes the protocol from the port's name.",
 )
 def test_the_services_offer_http(plain_sample: Sample) -> None:
     plain_sample.expect_services()
@@ -62,7 +62,7 @@ def test_each_service_has_its_endpoints(plain_sample: Sample) -> None:
 @claim(
     "The endpoints of each Service are the addresses of its ready pods.",
     source="Kubernetes, EndpointSlices",
-    hint="An endpoint that is no ready pod's was left behind, or belongs to somebody else.",
+    hint="An endpoint without a ready pod is stale, or not made by Kubernetes' controller.",
 )
 def test_the_endpoints_are_the_living_pods(plain_sample: Sample) -> None:
     plain_sample.expect_endpoints_are_pods()
@@ -79,9 +79,9 @@ def test_the_page_is_served(plain_sample: Sample) -> None:
 
 
 @claim(
-    "The product page shows what details and reviews say.",
-    source="samples/bookinfo/src/productpage: it answers 200 without them, too",
-    hint="productpage asks them by DNS name: look at DNS, their Services and their logs.",
+    "The product page shows details and reviews.",
+    source="samples/bookinfo/src/productpage: its status is 200 without them, too",
+    hint="productpage calls them by DNS name: look at DNS, their Services and their logs.",
     feature="port-forward",
 )
 def test_the_page_shows_details_and_reviews(plain_sample: Sample) -> None:

@@ -1,4 +1,4 @@
-"""Stage 6: the container that leads a pod's traffic through its sidecar, setting by setting."""
+"""Stage 6: the init container that redirects a pod's traffic to its sidecar, flag by flag."""
 
 from fixtures.claims import claim
 from fixtures.istio.init_container import InitContainers
@@ -8,9 +8,9 @@ FLAGS = "tools/istio-iptables/pkg/cmd/root.go"
 
 
 @claim(
-    "Every living pod of the sample has exactly one istio-init, and it ended well.",
+    "Every pod of the sample has exactly one istio-init, and it completed.",
     source=TEMPLATE,
-    hint="Its log says what it could not do; with Istio CNI there is istio-validation instead.",
+    hint="Look at its log. With Istio CNI the container is istio-validation instead.",
 )
 def test_every_pod_has_one_istio_init_that_ended_well(init_containers: InitContainers) -> None:
     init_containers.expect_one_in_each_pod()
@@ -19,14 +19,14 @@ def test_every_pod_has_one_istio_init_that_ended_well(init_containers: InitConta
 @claim(
     "istio-init runs istio-iptables.",
     source=TEMPLATE,
-    hint="Look at its arguments; the first one is the program.",
+    hint="Look at its arguments: the first one is the program.",
 )
 def test_istio_init_runs_istio_iptables(init_containers: InitContainers) -> None:
     init_containers.expect_program()
 
 
 @claim(
-    "What leaves the pod is led to Envoy's port 15001.",
+    "Outbound traffic is redirected to Envoy's port 15001.",
     source=FLAGS,
     hint="-p: the mesh's proxyListenPort.",
 )
@@ -35,7 +35,7 @@ def test_outbound_traffic_goes_to_15001(init_containers: InitContainers) -> None
 
 
 @claim(
-    "What comes into the pod is led to Envoy's port 15006.",
+    "Inbound traffic is redirected to Envoy's port 15006.",
     source=FLAGS,
     hint="-z: the mesh's proxyInboundListenPort.",
 )
@@ -44,16 +44,16 @@ def test_inbound_traffic_goes_to_15006(init_containers: InitContainers) -> None:
 
 
 @claim(
-    "The traffic of Envoy itself, user 1337, is left alone.",
+    "The traffic of Envoy itself, user 1337, is not redirected.",
     source=FLAGS,
-    hint="-u: without it Envoy's requests would be led back to Envoy.",
+    hint="-u: without it Envoy's requests would be redirected to Envoy again.",
 )
 def test_the_proxys_own_traffic_is_left_alone(init_containers: InitContainers) -> None:
     init_containers.expect_flag("-u")
 
 
 @claim(
-    "Connections are caught by REDIRECT, unless the mesh is set otherwise.",
+    "The interception mode is REDIRECT, unless the mesh is configured otherwise.",
     source=FLAGS,
     hint="-m: annotation sidecar.istio.io/interceptionMode or the mesh's interceptionMode.",
 )
@@ -62,7 +62,7 @@ def test_connections_are_caught_by_redirect(init_containers: InitContainers) -> 
 
 
 @claim(
-    "Connections to every destination are caught, unless the mesh is set otherwise.",
+    "Traffic to every destination is redirected, unless the mesh is configured otherwise.",
     source=FLAGS,
     hint="-i: annotation traffic.sidecar.istio.io/includeOutboundIPRanges. There is no -I.",
 )
@@ -71,7 +71,7 @@ def test_every_destination_is_caught(init_containers: InitContainers) -> None:
 
 
 @claim(
-    "No destination is left alone, unless the mesh is set otherwise.",
+    "No destination is excluded, unless the mesh is configured otherwise.",
     source=FLAGS,
     hint="-x: annotation traffic.sidecar.istio.io/excludeOutboundIPRanges.",
 )
@@ -80,7 +80,7 @@ def test_no_destination_is_left_alone(init_containers: InitContainers) -> None:
 
 
 @claim(
-    "Callers are caught on every port, unless the mesh is set otherwise.",
+    "Every inbound port is redirected, unless the mesh is configured otherwise.",
     source=FLAGS,
     hint="-b: annotation traffic.sidecar.istio.io/includeInboundPorts.",
 )
@@ -89,7 +89,7 @@ def test_callers_are_caught_on_every_port(init_containers: InitContainers) -> No
 
 
 @claim(
-    "Only the sidecar's ports 15090, 15021, 15020 are left alone, and what the mesh is set to.",
+    "Of inbound ports only 15090, 15021, 15020 and those of the mesh's settings are excluded.",
     source=FLAGS,
     hint="-d: annotation traffic.sidecar.istio.io/excludeInboundPorts adds to it.",
 )
@@ -98,9 +98,9 @@ def test_only_the_sidecars_own_ports_are_left_alone(init_containers: InitContain
 
 
 @claim(
-    "istio-init may change the pod's network: NET_ADMIN and NET_RAW, and nothing more.",
+    "istio-init has the capabilities NET_ADMIN and NET_RAW, and no others.",
     source=TEMPLATE,
-    hint="Pod security admission or a policy engine may take them away.",
+    hint="Pod security admission or a policy engine may remove them.",
 )
 def test_istio_init_has_its_two_capabilities(init_containers: InitContainers) -> None:
     init_containers.expect_capabilities()
@@ -109,14 +109,14 @@ def test_istio_init_has_its_two_capabilities(init_containers: InitContainers) ->
 @claim(
     "istio-init runs as root.",
     source=TEMPLATE,
-    hint="runAsUser 0: nobody else may change iptables.",
+    hint="runAsUser 0: no other user may change iptables.",
 )
 def test_istio_init_runs_as_root(init_containers: InitContainers) -> None:
     init_containers.expect_root()
 
 
 @claim(
-    "istio-init has the same image as the sidecar beside it.",
+    "istio-init has the same image as the sidecar of its pod.",
     source=TEMPLATE,
     hint="Look at the mesh's values global.proxy and global.proxy_init.",
 )

@@ -1,4 +1,4 @@
-"""Stage 7: from outside through the ingress gateway to the sample, and what the gateway writes."""
+"""Stage 7: requests from outside through the gateways to the sample, and the access log."""
 
 import pytest
 
@@ -24,9 +24,9 @@ def test_the_gateway_runs_the_proxy_as_a_router(gateway: Gateway) -> None:
 
 
 @claim(
-    "The gateway's Service leads 80 to 8080 and 443 to 8443, and every port has a NodePort.",
+    "The gateway's Service maps 80 to 8080 and 443 to 8443, and every port has a NodePort.",
     source=CHART,
-    hint="Compare the Service with the chart's port table; nothing fixes the NodePorts.",
+    hint="Compare the Service with the chart's ports; the numbers of the NodePorts are free.",
     feature="demo-ports",
 )
 def test_the_gateways_service_has_its_port_table(gateway: Gateway) -> None:
@@ -34,9 +34,9 @@ def test_the_gateways_service_has_its_port_table(gateway: Gateway) -> None:
 
 
 @claim(
-    "The Gateway selects the ingress gateway and takes HTTP for the sample's host.",
+    "The Gateway selects the ingress gateway and accepts HTTP for the sample's host.",
     source=SAMPLE,
-    hint="A selector that chooses no gateway pod leaves it without listener: refused.",
+    hint="Connections are refused while the selector matches no gateway pod.",
     feature="bookinfo",
 )
 def test_the_gateway_object_selects_the_ingress_gateway(gateway: Gateway) -> None:
@@ -44,7 +44,7 @@ def test_the_gateway_object_selects_the_ingress_gateway(gateway: Gateway) -> Non
 
 
 @claim(
-    "The VirtualService binds its five routes to that Gateway and leads them to productpage.",
+    "The VirtualService has five routes at that Gateway, all to productpage.",
     source=SAMPLE,
     hint="Hosts, gateways and matches must be those of the sample.",
     feature="bookinfo",
@@ -56,7 +56,7 @@ def test_the_virtual_service_has_its_five_routes(gateway: Gateway) -> None:
 @claim(
     "From outside the cluster each route reaches productpage.",
     source=f"{SAMPLE}; Envoy: x-envoy-upstream-service-time",
-    hint="The message names the first broken hop and says the log's response flag in words.",
+    hint="The message names the first broken hop and explains the log's response flag.",
     feature="ingress",
     blocking=True,
 )
@@ -66,8 +66,8 @@ def test_each_route_reaches_productpage(client: Client, route: str) -> None:
 
 
 @claim(
-    "The product page that comes through the gateway shows details and reviews.",
-    source="the sample's productpage: it is 200 with an error inside where a service fails",
+    "The product page through the gateway shows details and reviews.",
+    source="the sample's productpage: its status is 200 even where a service behind it fails",
     hint="Are details and reviews ready, and does productpage's sidecar reach them?",
     feature="ingress",
 )
@@ -76,9 +76,9 @@ def test_the_page_through_the_gateway_is_whole(client: Client) -> None:
 
 
 @claim(
-    "Twenty requests in a row all get the whole page.",
-    source="Envoy drains old listeners for 45 s: one good answer is no proof of a settled way",
-    hint="Did something change just before? Look for several gateways or endpoints that differ.",
+    "Twenty requests in a row all get the complete page.",
+    source="Envoy drains old listeners for 45 s: one good reply does not prove stability",
+    hint="Did something change just before? Look for gateways or endpoints that differ.",
     feature="ingress",
     level="extended",
 )
@@ -87,9 +87,9 @@ def test_the_page_stays_reachable(client: Client) -> None:
 
 
 @claim(
-    "The API of productpage is reached through the gateway and lists the book as JSON.",
+    "The API of productpage lists the book as JSON through the gateway.",
     source="the sample's productpage, /api/v1/products",
-    hint="Is it productpage that answers? Look at the answer's headers.",
+    hint="Is it productpage that replies? Look at the reply's headers.",
     feature="ingress",
 )
 def test_the_products_are_json(client: Client) -> None:
@@ -97,9 +97,9 @@ def test_the_products_are_json(client: Client) -> None:
 
 
 @claim(
-    "A path that no route matches is answered 404 by the gateway itself.",
-    source="Envoy: response flags, NR; seen on a living 1.29.6",
-    hint="An application behind it means a route that the sample does not have.",
+    "A path that no route matches gets 404 from the gateway itself.",
+    source="Envoy: response flags, NR; recorded on 1.29.6",
+    hint="A reply of the application means that a route matches: look at all VirtualServices.",
     feature="ingress",
 )
 def test_a_path_no_route_matches_gets_404(client: Client) -> None:
@@ -107,7 +107,7 @@ def test_a_path_no_route_matches_gets_404(client: Client) -> None:
 
 
 @claim(
-    "The gateway's access log holds the line of exactly this request, sent to productpage.",
+    "The gateway's access log names productpage as the upstream of a request.",
     source=LOG,
     hint="Envoy flushes its log once a second; is accessLogFile set in the mesh's configuration?",
     feature="pod-log",
@@ -117,7 +117,7 @@ def test_the_access_log_names_productpage_as_upstream(client: Client) -> None:
 
 
 @claim(
-    "The gateway's access log says of an unrouted path that no route matched.",
+    "The gateway's access log has response flag NR for a path that no route matches.",
     source=LOG,
     hint="Response flag NR, details route_not_found.",
     feature="pod-log",
@@ -127,9 +127,9 @@ def test_the_access_log_says_that_no_route_matched(client: Client) -> None:
 
 
 @claim(
-    "istiod made the Gateway of the Gateway API a Deployment: the mesh's proxy as a router.",
+    "istiod creates a Deployment of the mesh's proxy for a Gateway of the Gateway API.",
     source=CONTROLLER,
-    hint="It goes with its Gateway; why its pods are not ready is in their events and logs.",
+    hint="Look at the Gateway's status, and at the events and logs of the pods.",
     level="extended",
     feature="gateway-api",
 )
@@ -138,9 +138,9 @@ def test_istiod_made_the_gateway_a_deployment(api_gateway: ApiGateway) -> None:
 
 
 @claim(
-    "istiod made it a Service, too, which leads to that Deployment's ready pods.",
+    "istiod creates a Service for that Gateway, with the Deployment's pods as endpoints.",
     source=CONTROLLER,
-    hint="Port 15021 is the proxy's health, the others are the Gateway's listeners.",
+    hint="Port 15021 is the proxy's health check, the others are the Gateway's listeners.",
     level="extended",
     feature="gateway-api",
 )
@@ -149,9 +149,9 @@ def test_istiod_made_the_gateway_a_service(api_gateway: ApiGateway) -> None:
 
 
 @claim(
-    "istiod says of that Gateway that it is programmed, with one route attached.",
+    "The status of that Gateway is Programmed, with one route attached.",
     source=f"{API_SAMPLE}; Gateway API: conditions of a Gateway, listeners' attachedRoutes",
-    hint="The condition's message says what is missing; nothing said: is the class istiod's?",
+    hint="The condition's message says what is missing. No condition: is the class istiod's?",
     level="extended",
     feature="gateway-api",
 )
@@ -160,7 +160,7 @@ def test_the_api_gateway_is_programmed(api_gateway: ApiGateway) -> None:
 
 
 @claim(
-    "Its HTTPRoute is accepted at that Gateway, and all that it refers to is there.",
+    "The HTTPRoute is accepted at that Gateway, and its references are resolved.",
     source=f"{API_SAMPLE}; Gateway API: conditions of a route at its parent",
     hint="Does parentRefs name the Gateway, and backendRefs a Service and its port?",
     level="extended",
@@ -171,9 +171,9 @@ def test_the_http_route_is_accepted(api_gateway: ApiGateway) -> None:
 
 
 @claim(
-    "By the gateway that istiod made, each route reaches productpage.",
+    "Each HTTPRoute rule reaches productpage through the gateway that istiod created.",
     source=f"{API_SAMPLE}; Envoy: x-envoy-upstream-service-time",
-    hint="The message names the first broken hop and says the log's response flag in words.",
+    hint="The message names the first broken hop and explains the log's response flag.",
     level="extended",
     feature="gateway-api",
 )
@@ -183,9 +183,9 @@ def test_each_http_route_reaches_productpage(api_client: Client, route: str) -> 
 
 
 @claim(
-    "A path that no HTTPRoute matches is answered 404 by that gateway itself.",
+    "A path that no HTTPRoute matches gets 404 from that gateway itself.",
     source="Gateway API: HTTPRouteMatch; Envoy: response flags, NR",
-    hint="An application behind it means a match that the sample does not have.",
+    hint="A reply of the application means that a rule matches: look at all HTTPRoutes.",
     level="extended",
     feature="gateway-api",
 )

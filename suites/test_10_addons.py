@@ -1,4 +1,4 @@
-"""Stage 10: the add-ons that come with a release are there and well."""
+"""Stage 10: the add-ons that come with a release are installed and healthy."""
 
 import pytest
 
@@ -9,9 +9,9 @@ SAMPLES = "samples/addons of the release"
 
 
 @claim(
-    "The add-on is rolled out whole, with the image of this release.",
+    "The add-on is fully rolled out, with the image of this release.",
     source=SAMPLES,
-    hint="The message carries the kubelet's or scheduler's words.",
+    hint="The message has the kubelet's or the scheduler's reason.",
     feature="addons",
 )
 @pytest.mark.parametrize("name", NAMES)
@@ -20,9 +20,9 @@ def test_the_add_on_is_rolled_out(addons: Addons, name: str) -> None:
 
 
 @claim(
-    "The add-on's Services are there with their ports, and somebody answers behind them.",
+    "The add-on's Services have their ports and ready endpoints.",
     source=SAMPLES,
-    hint="Compare the port table; do the selectors choose the add-on's pods?",
+    hint="Compare the ports; do the selectors match the add-on's pods?",
     feature="addons",
 )
 @pytest.mark.parametrize("name", NAMES)
@@ -31,9 +31,9 @@ def test_the_add_ons_services_lead_to_it(addons: Addons, name: str) -> None:
 
 
 @claim(
-    "The add-on says at its own health address that it is well.",
+    "The add-on's health check answers 200.",
     source="readiness probes in samples/addons of the release",
-    hint="Read the add-on's own log.",
+    hint="Look at the add-on's log.",
     feature="addons",
 )
 @pytest.mark.parametrize("name", NAMES)

@@ -5,9 +5,9 @@ from fixtures.istio.workloads import Workloads
 
 
 @claim(
-    "Every pod whose labels ask for a sidecar carries exactly one.",
+    "Every pod that is selected for injection has exactly one sidecar.",
     source="Istio, sidecar injection; the selectors of the registered injectors",
-    hint="Pods from before a namespace was labelled stay without: restart their workloads.",
+    hint="Pods that are older than their namespace's label have none: restart their workloads.",
 )
 def test_every_pod_that_asks_carries_a_sidecar(workloads: Workloads) -> None:
     workloads.expect_sidecars()
@@ -16,25 +16,25 @@ def test_every_pod_that_asks_carries_a_sidecar(workloads: Workloads) -> None:
 @claim(
     "No sidecar is newer than istiod, or more than one minor version older.",
     source="Istio, supported releases: control plane/data plane skew",
-    hint="A pod keeps the proxy of its birth: restart workloads after an upgrade.",
+    hint="A pod keeps the proxy that it was created with: restart workloads after an upgrade.",
 )
 def test_no_sidecar_is_too_old_or_too_new(workloads: Workloads) -> None:
     workloads.expect_versions()
 
 
 @claim(
-    "In every injected pod istio-init leads traffic to the sidecar's own ports and user.",
+    "In every injected pod istio-init redirects traffic to the sidecar's ports and user.",
     source="tools/istio-iptables/pkg/cmd/root.go; injection template",
-    hint="Look at the arguments of istio-init, and at who else changes pods at admission.",
+    hint="Look at the arguments of istio-init, and for other webhooks that change pods.",
 )
 def test_istio_init_leads_to_the_sidecar(workloads: Workloads) -> None:
     workloads.expect_redirection()
 
 
 @claim(
-    "Every living proxy has taken the configuration that istiod sent it last.",
-    source="pilot/pkg/xds/debug.go: /debug/syncz, what was sent and what was acknowledged",
-    hint="istioctl proxy-status; a proxy that refuses configuration says why in its log.",
+    "Every proxy has acknowledged the configuration that istiod sent it.",
+    source="pilot/pkg/xds/debug.go: /debug/syncz, versions sent and acknowledged",
+    hint="Run istioctl proxy-status; a proxy that rejects configuration logs the reason.",
     feature="port-forward",
 )
 def test_every_proxy_is_in_sync(workloads: Workloads) -> None:
@@ -42,9 +42,9 @@ def test_every_proxy_is_in_sync(workloads: Workloads) -> None:
 
 
 @claim(
-    "The mesh's root certificate is valid for another month.",
+    "The mesh's root certificate is valid for at least another month.",
     source="Istio, plug in CA certificates; ConfigMap istio-ca-root-cert",
-    hint="Replacing a root needs every workload to trust both for a while: begin early.",
+    hint="To replace a root, all workloads must trust both for a while: begin early.",
 )
 def test_the_root_certificate_lasts(workloads: Workloads) -> None:
     workloads.expect_root_to_last()

@@ -1,16 +1,16 @@
-"""Stage 12: after a restart of the sample and of the mesh, what held before holds again."""
+"""Stage 12: the claims of the earlier stages hold again after a restart of sample and mesh."""
 
 from fixtures.claims import claim
 from fixtures.istio.restarted import Restarted
 
 RESTART = "Kubernetes: kubectl rollout restart; Deployment status"
-STAGE = "claimed before the restart, with the source given there"
+STAGE = "the same claim before the restart, with its source"
 
 
 @claim(
-    "After the restart the sample is rolled out whole: one ready pod a workload.",
+    "After the restart each workload of the sample has one ready pod.",
     source=RESTART,
-    hint="updatedReplicas and events of the ReplicaSets tell; available stays true on old pods.",
+    hint="Look at updatedReplicas and at the events of the ReplicaSets.",
     blocking=True,
 )
 def test_the_sample_is_whole_again(restarted: Restarted) -> None:
@@ -18,9 +18,9 @@ def test_the_sample_is_whole_again(restarted: Restarted) -> None:
 
 
 @claim(
-    "After the restart istiod and the gateways are rolled out whole.",
+    "After the restart istiod and the gateways are fully rolled out.",
     source=RESTART,
-    hint="updatedReplicas and events of the ReplicaSets tell; available stays true on old pods.",
+    hint="Look at updatedReplicas and at the events of the ReplicaSets.",
     blocking=True,
 )
 def test_the_mesh_is_whole_again(restarted: Restarted) -> None:
@@ -28,18 +28,18 @@ def test_the_mesh_is_whole_again(restarted: Restarted) -> None:
 
 
 @claim(
-    "Every living pod was made by the restart.",
+    "Every running pod was created by the restart.",
     source=RESTART,
-    hint="An old pod that lives on belongs to a ReplicaSet that was not scaled down.",
+    hint="An old pod that keeps running belongs to a ReplicaSet that was not scaled down.",
 )
 def test_every_living_pod_is_new(restarted: Restarted) -> None:
     restarted.expect_new_pods()
 
 
 @claim(
-    "The pods from before the restart are gone within their grace period.",
+    "The pods from before the restart terminate within their grace period.",
     source="Kubernetes: termination of pods, 30 s by default",
-    hint="Look for finalizers, and for containers that do not end.",
+    hint="Look for finalizers, and for containers that ignore SIGTERM.",
     run_last=True,
 )
 def test_the_old_pods_are_gone_in_time(restarted: Restarted) -> None:
@@ -47,7 +47,7 @@ def test_the_old_pods_are_gone_in_time(restarted: Restarted) -> None:
 
 
 @claim(
-    "After the restart every living pod of the sample carries exactly one ready sidecar.",
+    "After the restart every pod of the sample has exactly one ready sidecar.",
     source=STAGE,
     hint="Was the injector called for the new pods? Look at the namespace's label and at istiod.",
 )
@@ -57,18 +57,18 @@ def test_every_new_pod_carries_one_ready_sidecar(restarted: Restarted) -> None:
 
 
 @claim(
-    "After the restart istio-init redirects as before, in every living pod.",
+    "After the restart istio-init redirects as before, in every pod.",
     source=STAGE,
-    hint="Arguments that differ after a restart mean that the injector was configured anew.",
+    hint="Other arguments mean that the injector's configuration changed meanwhile.",
 )
 def test_istio_init_redirects_as_before(restarted: Restarted) -> None:
     restarted.init_containers.expect_flags()
 
 
 @claim(
-    "After the restart the sample's Services are the same, and lead to the new pods.",
+    "After the restart the sample's Services are the same, with the new pods as endpoints.",
     source=STAGE,
-    hint="Compare the EndpointSlices with the addresses of the living pods.",
+    hint="Compare the EndpointSlices with the addresses of the pods.",
 )
 def test_the_services_lead_to_the_new_pods(restarted: Restarted) -> None:
     restarted.sample.expect_services_untouched()
@@ -77,9 +77,9 @@ def test_the_services_lead_to_the_new_pods(restarted: Restarted) -> None:
 
 
 @claim(
-    "After the restart istiod tells the same version.",
+    "After the restart istiod reports the same version.",
     source=STAGE,
-    hint="Another version means that somebody changed the Deployment's image meanwhile.",
+    hint="Another version means that the Deployment's image changed meanwhile.",
     feature="port-forward",
 )
 def test_istiod_tells_the_same_version(restarted: Restarted) -> None:
@@ -87,7 +87,7 @@ def test_istiod_tells_the_same_version(restarted: Restarted) -> None:
 
 
 @claim(
-    "After the restart the injector's Service leads to an istiod whose certificate is trusted.",
+    "After the restart the injector's Service has an endpoint whose certificate is trusted.",
     source=STAGE,
     hint="A new istiod has a new certificate; the caBundle must validate it.",
     feature="port-forward",
@@ -100,7 +100,7 @@ def test_the_new_istiod_is_trusted(restarted: Restarted) -> None:
 @claim(
     "After the restart a new pod is still injected.",
     source=STAGE,
-    hint="The API server's words name the webhook that it could not call, and why.",
+    hint="The API server's message names the webhook that it could not call, and why.",
     feature="writes",
 )
 def test_a_dry_run_pod_is_still_injected(restarted: Restarted) -> None:
@@ -110,7 +110,7 @@ def test_a_dry_run_pod_is_still_injected(restarted: Restarted) -> None:
 @claim(
     "After the restart an invalid VirtualService is still refused.",
     source=STAGE,
-    hint="Accepted: the validator was not called. Other words: it could not be reached.",
+    hint="Accepted: the validator was not called. Another message: it could not be reached.",
     feature="writes",
 )
 def test_an_invalid_virtual_service_is_still_refused(restarted: Restarted) -> None:
@@ -120,7 +120,7 @@ def test_an_invalid_virtual_service_is_still_refused(restarted: Restarted) -> No
 @claim(
     "After the restart each route through the gateway reaches productpage.",
     source=STAGE,
-    hint="The message names the first broken hop and says the log's response flag in words.",
+    hint="The message names the first broken hop and explains the log's response flag.",
     feature="ingress",
 )
 def test_each_route_still_reaches_productpage(restarted: Restarted) -> None:
@@ -130,7 +130,7 @@ def test_each_route_still_reaches_productpage(restarted: Restarted) -> None:
 @claim(
     "After the restart a path that no route matches still gets the gateway's 404.",
     source=STAGE,
-    hint="Has the new gateway got its configuration from istiod?",
+    hint="Did the new gateway get its configuration from istiod?",
     feature="ingress",
 )
 def test_a_path_no_route_matches_still_gets_404(restarted: Restarted) -> None:
@@ -138,20 +138,20 @@ def test_a_path_no_route_matches_still_gets_404(restarted: Restarted) -> None:
 
 
 @claim(
-    "After the restart the page through the gateway is whole again.",
+    "After the restart the page through the gateway is complete again.",
     source=STAGE,
-    hint="How long it was away meanwhile is told as a note.",
+    hint="A note says for how long it was away meanwhile.",
     feature="ingress",
 )
 def test_the_page_is_whole_again(restarted: Restarted) -> None:
-    restarted.tell_absence()
+    restarted.note_availability()
     restarted.client.expect_whole_page()
 
 
 @claim(
     "After the restart the new gateway logs a request with productpage as its upstream.",
     source=STAGE,
-    hint="The log of the new pod is read; the old one's is gone with it.",
+    hint="Only the new pod's log is read; the old pod's is gone.",
     feature="pod-log",
 )
 def test_the_new_gateway_logs_its_upstream(restarted: Restarted) -> None:

@@ -131,9 +131,9 @@ def edges_of(calls: Sequence[Call]) -> tuple[Edge, ...]:
 
 def _edge(source: str, target: str, calls: Sequence[Call]) -> Edge:
     # One request may be recorded twice, from its reply and from a log: the fuller record counts.
-    sources = Counter(call.told_by for call in calls)
+    sources = Counter(call.known_from for call in calls)
     most, requests = sources.most_common(1)[0]
-    counted = [call for call in calls if call.told_by == most]
+    counted = [call for call in calls if call.known_from == most]
     outcomes = Counter(call.outcome for call in counted)
     return Edge(
         source=source,

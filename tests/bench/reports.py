@@ -1,7 +1,7 @@
 """`python -m tests.bench.reports`: what writing all reports of a run costs, for 300 claims.
 
-A walk over a cluster that is only said to be there: a third of its claims fail with evidence, as
-on a bad day. Told are the seconds from the last claim to the last file (pytest-html's page among
+A run over a cluster that only a fixture pretends: a third of its claims fail with evidence, as on
+a bad day. It prints the seconds from the last claim to the last file (pytest-html's page among
 them), the most memory that the whole process held, and the seconds of bundle and compare. Ends
 with 1 if it is more than may be.
 """
@@ -54,7 +54,7 @@ def test_so(cluster, n):
 
 
 def project(folder: Path, measured: Path) -> None:
-    """Lay down a walk of that many claims."""
+    """Lay down a suite of that many claims."""
     (folder / "suites").mkdir()
     (folder / "suites" / "ledger.txt").write_text("")
     (folder / "pytest.ini").write_text(INI.format(root=ROOT))
@@ -71,9 +71,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder, measured = Path(name), Path(name) / "measured"
         project(folder, measured)
-        walk = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded", "-q"]
+        run = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded", "-q"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run(walk, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=False)
+        subprocess.run(run, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=False)
         seconds, before, after = map(float, measured.read_text().split())
         out = folder / "reports" / "out"
         sizes = {

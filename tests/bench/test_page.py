@@ -28,7 +28,7 @@ def big() -> Run:
     """A run of 300 claims in ten stages, of which every fifth failed with evidence of 2 KB."""
     stages = [stage.stage for stage in run().stages]
     calls = tuple(
-        Call("client", "gateway", "200", answered=True, told_by="replies") for _ in range(20)
+        Call("client", "gateway", "200", answered=True, known_from="replies") for _ in range(20)
     )
     results = [result(number, calls) for number in range(CLAIMS)]
     return replace(
@@ -44,14 +44,14 @@ def big() -> Run:
 
 
 def result(number: int, calls: tuple[Call, ...]) -> Result:
-    asked = claim("cluster", f"claim-{number}", f"Something holds of thing {number}.")
+    made = claim("cluster", f"claim-{number}", f"Something holds of thing {number}.")
     failed = number < FAILURES
     return Result(
-        asked,
+        made,
         "failed" if failed else "passed",
         seconds=0.2,
         inspected=3,
-        message=f"thing {number}: expected a, saw b" if failed else "",
+        message=f"thing {number}: expected a, got b" if failed else "",
         mismatch=Mismatch(f"thing {number}", "a", "b") if failed else None,
         next_steps=("kubectl get things",),
         evidence="evidence " * 220 if failed else "",

@@ -52,7 +52,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Opened:
-    """A page that is shown, with what it asked for and complained of meanwhile."""
+    """A page that is shown, with what it requested and complained of."""
 
     page: Page
     requests: list[str] = field(default_factory=list)

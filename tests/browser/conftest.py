@@ -1,4 +1,4 @@
-"""A browser, and the report of one small walk that has every verdict."""
+"""A browser, and the report of one small run that has every verdict."""
 
 import shutil
 from collections.abc import Iterator
@@ -65,7 +65,8 @@ INSTALLATION = """
 @so("istiod is rolled out.", blocking=True)
 def test_istiod_is_rolled_out(control_plane):
     raise ClaimFailed("roll-out of Deployment istio-system/istiod", expected="a complete rollout",
-                got="0 available", next_steps=["kubectl -n istio-system describe deployment istiod"])
+                got="0 available",
+                next_steps=["kubectl -n istio-system describe deployment istiod"])
 """
 WEBHOOKS = """
 @so("The injector results.")
@@ -92,7 +93,7 @@ _made: dict[str, Path] = {}
 
 @pytest.fixture
 def report(pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a walk with every verdict; made once."""
+    """The report of a run with every verdict; made once."""
     if "report" not in _made:
         runs = SmallRuns(pytester).begin()
         runs.claims("01_cluster", CLUSTER)

@@ -117,8 +117,8 @@ def test_it_is_whole_under_a_policy(browser: Browser, report: Path, policy: str)
 def test_it_stands_alone_and_does_not_complain(browser: Browser, report: Path) -> None:
     with opened(browser, report.as_uri()) as shown:
         shown.page.wait_for_load_state("networkidle")
-        asked = [url for url in shown.requests if url.partition("?")[0] != report.as_uri()]
-        assert asked == []
+        elsewhere = [url for url in shown.requests if url.partition("?")[0] != report.as_uri()]
+        assert elsewhere == []
         assert shown.complaints == []
 
 
@@ -208,7 +208,7 @@ def test_the_pictures_text_stays_in_its_box(browser: Browser, report: Path) -> N
         assert shown.ask(OUTSIDE_ITS_PICTURE) == []
 
 
-def test_the_pictures_are_told_in_words(browser: Browser, report: Path) -> None:
+def test_the_pictures_are_described_in_words(browser: Browser, report: Path) -> None:
     with opened(browser, report.as_uri()) as shown:
         mesh = shown.page.get_by_role("img", name="The mesh as this run observed it")
         words = mesh.locator("desc").text_content() or ""

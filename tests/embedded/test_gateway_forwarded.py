@@ -13,7 +13,9 @@ from fixtures.istio.gateway import Gateway
 from fixtures.istio.releases import expected
 from fixtures.k8s import Kube
 from fixtures.providers.base import Access
-from fixtures.traffic.client import Client
+from fixtures.traffic.access_log import LogFormat, LogReader
+from fixtures.traffic.client import Client, Mark
+from fixtures.traffic.gateway_access import AccessPath
 from tests.embedded.conftest import Standin
 
 
@@ -25,7 +27,8 @@ def forwarded(standin: Standin) -> Iterator[Client]:
         Access(standin.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
     )
     rows = expected(said[1], said[2], [said[2]])
-    yield Client(Gateway(kube, rows, "", ControlPlane(kube, rows), way="gateway-forward"))
+    path = AccessPath("gateway-forward")
+    yield Client(Gateway(kube, rows, path, ControlPlane(kube, rows)))
     kube.close()
 
 
@@ -47,7 +50,10 @@ def test_a_failure_is_explained_without_the_node(
 ) -> None:
     monkeypatch.setattr(Gateway, "pods", lambda _: ())
     base = forwarded.gateway.base()
+    reader = LogReader(
+        forwarded.gateway.kube, "istio-proxy", LogFormat.of(forwarded.gateway.expected.options)
+    )
     with pytest.raises(ClaimFailed, match="no pod of gateway istio-ingressgateway is ready"):
-        forwarded._fetch(base, "/productpage", "x")
-    names = [hop.name for hop in forwarded._way().hops()]
+        forwarded._fetch(base, "/productpage", Mark("x", reader))
+    names = [hop.name for hop in forwarded._request_path().hops()]
     assert names[0] == "Service -> pod of the gateway"

@@ -59,7 +59,7 @@ class Case:
         """The annotations that the pod brought, as far as they are seen afterwards."""
         found = self.meta.get("annotations") or {}
         own = {key: value for key, value in found.items() if not key.startswith(LEFT)}
-        told = redirection.told_to_cni(self.expected.options, {})
+        told = redirection.cni_annotations(self.expected.options, {})
         own = {key: value for key, value in own.items() if told.get(key) != value}
         if found.get("prometheus.io/scrape") != "true":
             own |= {key: found[key] for key in SCRAPED if key in found}

@@ -220,7 +220,7 @@ def test_a_crashing_application_is_noticed() -> None:
     fault.kube.change("pods", "ratings", lambda pod: pod.update(status=status))
     message = seen(fault.sample().expect_running)
     assert "expected ready, got Running, not ready: ratings" in message
-    again = Pod.must_be_on_its_first_run
+    again = Pod.must_not_have_restarted
     (pod,) = (p for p in fault.sample().pods() if p.name.startswith("ratings"))
     assert "ratings 2 times" in seen(lambda: again(pod))
 
@@ -266,7 +266,7 @@ def test_an_ingress_gateway_without_pods_is_noticed() -> None:
     assert not [name for name in names if name.startswith("pod/istio-ingressgateway")]
     fault.kube.remove("pods", "istio-ingressgateway")
     fault.kube.change(SLICES, "istio-ingressgateway", lambda s: s.update(endpoints=None))
-    assert "expected at least one, got none living" in seen(fault.gateway().expect_router)
+    assert "expected at least one, got none" in seen(fault.gateway().expect_router)
     assert "istio-ingressgateway: expected at least one" in seen(fault.mesh().expect_endpoints)
     assert "no pod of gateway istio-ingressgateway" in seen(fault.client().expect_whole_page)
 
@@ -283,7 +283,7 @@ def test_a_deleted_virtual_service_is_noticed_and_the_flag_is_explained() -> Non
     fault = broken("virtualservice-deleted")
     assert "expected as applied, got none" in seen(fault.gateway().expect_virtual_service)
     message = seen(lambda: fault.client().expect_route("productpage"))
-    assert "got 404 (no body) by the gateway itself" in message
+    assert "got 404 (no body) from the gateway itself" in message
     assert "no route matches" in message
 
 
@@ -295,14 +295,14 @@ def test_a_route_to_nowhere_is_noticed_and_the_flag_is_explained() -> None:
     )
     assert "['nowhere']" in seen(fault.gateway().expect_virtual_service)
     message = seen(lambda: fault.client().expect_route("productpage"))
-    assert "got 503 (no body) by the gateway itself" in message
+    assert "got 503 (no body) from the gateway itself" in message
 
 
 def test_a_backend_without_pods_is_noticed_and_the_flag_is_explained() -> None:
     fault = broken("backend-scaled-to-zero")
     assert "0 replicas specified" in seen(fault.sample().expect_running)
     message = seen(lambda: fault.client().expect_route("productpage"))
-    assert "got 503 (no healthy upstream) by the gateway itself" in message
+    assert "got 503 (no healthy upstream) from the gateway itself" in message
 
 
 def test_a_page_that_is_200_with_an_error_inside_is_noticed() -> None:

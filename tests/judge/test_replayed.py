@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.claims import NotTested, start_observing
 from fixtures.claims.waiting import wait_policy
-from fixtures.istio.releases.webhooks import ASKED as ASKED_FOR
+from fixtures.istio.releases.webhooks import OVERRIDES
 from fixtures.k8s import Kube
 from fixtures.providers.base import DEMO
 from fixtures.run.stages import STAGES, stage_of
@@ -75,6 +75,7 @@ NOT_SO = {
     "revision injection/the-namespace-asks-for-sidecars": "its namespace asked for the tag prod",
     "helm injection/every-sidecar-is-ready": UNSCHEDULABLE,
     "helm injection/each-service-still-has-its-endpoints": UNSCHEDULABLE,
+    "helm installation/the-installer-wrote-the-requested-version": "Helm writes no such label",
     "helm init-container/every-pod-has-one-istio-init-that-ended-well": UNSCHEDULABLE,
 }
 
@@ -161,8 +162,8 @@ def test_a_claim_holds_of_a_real_cluster(
     arguments: dict[str, Any],
 ) -> None:
     # Of the wishes that a pod can have, two were asked of the real injector.
-    asked = {key: value for key, value in ASKED_FOR.items() if "traffic" in key}
-    monkeypatch.setattr("fixtures.istio.admission.ASKED", asked)
+    asked = {key: value for key, value in OVERRIDES.items() if "traffic" in key}
+    monkeypatch.setattr("fixtures.istio.admission.OVERRIDES", asked)
     subject = getattr(world(variant), noun)()
     telling = start_observing()
     claim(subject, **arguments)
@@ -208,7 +209,7 @@ def test_a_claim_holds_of_a_real_ambient_mesh(noun: str, claim: Callable[..., No
 
 def test_ztunnel_is_nobodys_sidecar() -> None:
     for ask in (ambient().workloads().expect_redirection, ambient().workloads().expect_versions):
-        with pytest.raises(NotTested, match="no pod of this cluster carries a sidecar"):
+        with pytest.raises(NotTested, match="no pod of this cluster has a sidecar"):
             ask()
 
 

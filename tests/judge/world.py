@@ -110,15 +110,14 @@ class World:
 
     def gateway(self, moment: str = "gateway") -> Gateway:
         mesh, path = self.control_plane(moment), access_path(self.access, self.cluster())
-        where: Any = {"host": self.host, "way": path.way}
-        return Gateway(mesh.kube, mesh.expected, path.address, mesh, **where)
+        return Gateway(mesh.kube, mesh.expected, path, mesh, host=self.host)
 
     def client(self) -> Client:
         return Client(self.gateway())
 
     def api_gateway(self) -> ApiGateway:
         path = setup_gateway_api._access_path(self.access, self.cluster())
-        return ApiGateway(self.kube("gateway"), self.rows("gateway"), path.address, way=path.way)
+        return ApiGateway(self.kube("gateway"), self.rows("gateway"), path)
 
     def api_client(self) -> Client:
         return Client(self.api_gateway())

@@ -14,7 +14,7 @@ from fixtures.claims.waiting import wait_policy
 from fixtures.istio.admission import Admission
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
-from fixtures.istio.releases.webhooks import ASKED
+from fixtures.istio.releases.webhooks import OVERRIDES
 from fixtures.k8s import Body, Refused
 from tests.recordings import ISTIO_1_29
 
@@ -84,8 +84,8 @@ def test_a_good_server_holds(admission: Admission) -> None:
     telling = start_observing()
     admission.expect_injected()
     admission.expect_refusal()
-    assert telling.notes == [f"the validator said: {DENIED}"]
-    assert telling.inspected == 2
+    assert telling.notes == [f"the validator's message: {DENIED}"]
+    assert telling.inspected == 3
 
 
 def test_a_pod_that_comes_back_bare_is_noticed(admission: Admission, server: Server) -> None:
@@ -116,7 +116,7 @@ def test_an_invalid_object_that_is_accepted_is_noticed(
 
 def test_a_refusal_in_other_words_is_no_validation(admission: Admission, server: Server) -> None:
     server.words = "denied by some policy"
-    assert "refused with other words: denied by some policy" in seen(admission.expect_refusal)
+    assert "refused with another message: denied by some policy" in seen(admission.expect_refusal)
 
 
 def test_a_server_that_refuses_everything_proves_nothing(
@@ -149,7 +149,7 @@ class Injector(Server):
         return patched
 
 
-PORTS = {key: value for key, value in ASKED.items() if key.startswith("traffic.")}
+PORTS = {key: value for key, value in OVERRIDES.items() if key.startswith("traffic.")}
 
 
 def asked_of(name: str) -> Admission:
@@ -159,29 +159,29 @@ def asked_of(name: str) -> Admission:
 
 def test_wishes_that_a_real_injector_granted_are_found() -> None:
     start_observing()
-    asked_of("ports").expect_wishes_granted(PORTS)
+    asked_of("ports").expect_overrides(PORTS)
 
 
 def test_a_wish_for_ports_that_was_not_granted_is_noticed() -> None:
-    message = seen(lambda: asked_of("plain").expect_wishes_granted(PORTS))
+    message = seen(lambda: asked_of("plain").expect_overrides(PORTS))
     assert "istio-init of pod bookinfons/probe: expected -b 9080" in message
     assert "excludeOutboundPorts: 3306" in message
 
 
 def test_a_wish_for_memory_that_was_not_granted_is_noticed() -> None:
-    message = seen(lambda: asked_of("ports").expect_wishes_granted())
+    message = seen(lambda: asked_of("ports").expect_overrides())
     assert "resources of the sidecar in pod bookinfons/probe: expected" in message
     assert "'memory': '64Mi'" in message
 
 
 def test_a_bad_wish_that_a_real_injector_refused_is_well() -> None:
     telling = start_observing()
-    asked_of("bad-annotation").expect_bad_wish_refused()
+    asked_of("bad-annotation").expect_invalid_override_refused()
     assert "for annotation 'traffic.sidecar.istio.io/excludeOutboundPorts'" in telling.notes[0]
 
 
 def test_a_bad_wish_that_is_let_through_is_noticed() -> None:
-    assert "got accepted" in seen(asked_of("plain").expect_bad_wish_refused)
+    assert "got accepted" in seen(asked_of("plain").expect_invalid_override_refused)
 
 
 def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
@@ -195,7 +195,9 @@ def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
         return plain(body, namespace)
 
     server.injected = injected  # type: ignore[method-assign]  # this server minds another thing
-    assert "got refused with: exceeded quota: pods" in seen(admission.expect_bad_wish_refused)
+    assert "got refused with: exceeded quota: pods" in seen(
+        admission.expect_invalid_override_refused
+    )
 
 
 # The port from which the proxy is to merge an application's metrics
@@ -247,7 +249,7 @@ def test_a_bad_port_of_metrics_that_is_refused_for_another_reason_is_noticed(
 @pytest.mark.parametrize(
     ("istio", "options", "reason"),
     [
-        ("1.30.3", MeshOptions(), "Istio 1.30.3 takes any port"),
+        ("1.30.3", MeshOptions(), "Istio 1.30.3 accepts any metrics port"),
         ("1.31.0", MeshOptions(merges_metrics=False), "enablePrometheusMerge is off"),
     ],
 )

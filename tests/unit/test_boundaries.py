@@ -98,7 +98,7 @@ def _health(version: str) -> int:
 
 
 def _flags(version: str) -> str:
-    return "".join(sorted(one.flag for one in all_for(redirection.WISHES, version)))
+    return "".join(sorted(one.flag for one in all_for(redirection.OVERRIDES, version)))
 
 
 # How a table is asked, and what these releases answer: mostly the last one before a change and the
@@ -139,7 +139,7 @@ CHANGES: dict[str, tuple[Callable[[str], Any], list[tuple[str, Any]]]] = {
         ],
     ),
     "native by annotation": (
-        _one(injection.ASKED),
+        _one(injection.NATIVE_OVERRIDES),
         [("1.23.6", ""), ("1.24.0", "true"), ("1.26.8", "true"), ("1.27.0", "false")],
     ),
     "revision on pods": (_one(injection.REVISIONS), [("1.17.8", False), ("1.18.0", True)]),

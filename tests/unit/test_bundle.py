@@ -332,7 +332,7 @@ def test_a_report_that_is_none_is_not_bundled(
     assert "no whole report" in capsys.readouterr().err
 
 
-def test_a_walk_leaves_no_bundle_of_the_one_before(runs: SmallRuns) -> None:
+def test_a_run_leaves_no_bundle_of_the_one_before(runs: SmallRuns) -> None:
     runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
     folder = runs.run().folder
     assert main(["bundle", "--reports-dir", str(folder)]) == 0

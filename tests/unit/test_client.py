@@ -20,6 +20,7 @@ from fixtures.istio.releases import expected
 from fixtures.istio.releases.bookinfo import TITLE
 from fixtures.k8s import Body, Unreachable
 from fixtures.traffic.client import ROUTES, Client
+from fixtures.traffic.gateway_access import AccessPath
 from tests.unit.states import FakeKube
 
 UPSTREAM = "outbound|9080||productpage.bookinfons.svc.cluster.local"
@@ -144,7 +145,9 @@ def kube(mesh: Mesh, port: int) -> Any:
 @pytest.fixture
 def client(kube: Any) -> Client:
     rows = expected("1.31.0", "v1.35.0", ["v1.35.0"])
-    return Client(Gateway(kube, rows, "127.0.0.1", ControlPlane(kube, rows)))
+    return Client(
+        Gateway(kube, rows, AccessPath("node-port", "127.0.0.1"), ControlPlane(kube, rows))
+    )
 
 
 def seen(ask: Callable[[], object]) -> str:
@@ -205,10 +208,10 @@ def test_a_route_that_is_missing_is_explained_by_the_log(
 ) -> None:
     mesh.answers.clear()
     message = seen(lambda: client.expect_route(route))
-    assert "by the application" in message
-    assert "got 404 (no body) by the gateway itself" in message
+    assert "from the application" in message
+    assert "got 404 (no body) from the gateway itself" in message
     assert "NR: no route matches" in message
-    assert "Envoy calls it route_not_found" in message
+    assert "details route_not_found" in message
     assert "first broken hop" not in message
     assert "next: curl -i http://127.0.0.1" in message
 
@@ -223,7 +226,7 @@ def test_an_endpoint_less_route_is_explained_by_the_log(client: Client, mesh: Me
 def test_a_route_too_many_is_noticed(client: Client, mesh: Mesh) -> None:
     mesh.answers["/health"] = (200, "well")
     message = seen(client.expect_unrouted)
-    assert "expected 404 by the gateway itself, got 200 (well) by the application" in message
+    assert "expected 404 from the gateway itself, got 200 (well) from the application" in message
 
 
 def test_an_answer_that_changes_is_noticed(client: Client, mesh: Mesh) -> None:
@@ -253,7 +256,7 @@ def test_products_that_are_no_json_are_noticed(client: Client, mesh: Mesh) -> No
 def test_a_request_without_line_in_the_log_is_noticed(client: Client, mesh: Mesh) -> None:
     mesh.silent = True
     message = seen(client.expect_upstream)
-    assert "expected the line of this request, got none" in message
+    assert "expected the line of this request, got no line" in message
     assert "1 pods of the gateway" in message
 
 
@@ -280,7 +283,7 @@ def test_a_refused_port_over_a_listening_gateway_is_kube_proxys(client: Client) 
     message = seen(lambda: client.expect_route("productpage"))
     assert "got none: " in message
     assert "first broken hop: NodePort " in message
-    assert "no line of it in the gateway's log" in message
+    assert "the gateway's access log has no line of this request" in message
 
 
 def test_a_gateway_without_endpoints_is_named(

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.istio.options import options_of
 from fixtures.istio.releases import expected, images, overrides
-from fixtures.istio.releases.injection import NATIVE_WISH, Order, order, sidecar_place
+from fixtures.istio.releases.injection import NATIVE_OVERRIDE, Order, order, sidecar_place
 from fixtures.istio.releases.options import MeshOptions, Resources, Traffic, canonical
 from fixtures.setup.sample import documents
 
@@ -21,19 +21,19 @@ ON, OFF = MeshOptions(native="true"), MeshOptions(native="false")
 PLAIN = MeshOptions()
 
 PLACES = [
-    ("1.13.1", NEW, PLAIN, {}, "classic", "Istio 1.13 makes classic sidecars unless told"),
-    ("1.18.7", NEW, ON, {}, "classic", "Istio 1.18 makes classic sidecars unless told"),
+    ("1.13.1", NEW, PLAIN, {}, "classic", "Istio 1.13 makes classic sidecars by default"),
+    ("1.18.7", NEW, ON, {}, "classic", "Istio 1.18 makes classic sidecars by default"),
     ("1.19.0", NEW, ON, {}, "native", "istiod's ENABLE_NATIVE_SIDECARS is true"),
-    ("1.26.8", NEW, PLAIN, {}, "classic", "Istio 1.26 makes classic sidecars unless told"),
-    ("1.23.6", NEW, PLAIN, {NATIVE_WISH: "true"}, "classic", "Istio 1.23 makes classic"),
-    ("1.24.0", OLD, PLAIN, {NATIVE_WISH: "true"}, "native", "the pod is annotated"),
-    ("1.26.8", NEW, PLAIN, {NATIVE_WISH: "yes"}, "classic", "nativeSidecar: yes"),
-    ("1.27.9", OLD, PLAIN, {NATIVE_WISH: "yes"}, "native", "nativeSidecar: yes"),
+    ("1.26.8", NEW, PLAIN, {}, "classic", "Istio 1.26 makes classic sidecars by default"),
+    ("1.23.6", NEW, PLAIN, {NATIVE_OVERRIDE: "true"}, "classic", "Istio 1.23 makes classic"),
+    ("1.24.0", OLD, PLAIN, {NATIVE_OVERRIDE: "true"}, "native", "the pod is annotated"),
+    ("1.26.8", NEW, PLAIN, {NATIVE_OVERRIDE: "yes"}, "classic", "nativeSidecar: yes"),
+    ("1.27.9", OLD, PLAIN, {NATIVE_OVERRIDE: "yes"}, "native", "nativeSidecar: yes"),
     ("1.27.9", NEW, PLAIN, {}, "native", "Istio 1.27 and every kubelet is 1.33 or newer"),
     ("1.27.9", OLD, PLAIN, {}, "classic", "a kubelet is v1.32.9, older than 1.33"),
     ("1.28.10", NEW, OFF, {}, "classic", "istiod's ENABLE_NATIVE_SIDECARS is false"),
     ("1.31.0", OLD, ON, {}, "native", "istiod's ENABLE_NATIVE_SIDECARS is true"),
-    ("1.31.0", NEW, ON, {NATIVE_WISH: "false"}, "classic", "the pod is annotated"),
+    ("1.31.0", NEW, ON, {NATIVE_OVERRIDE: "false"}, "classic", "the pod is annotated"),
     ("1.45.0", NEW, PLAIN, {}, "native", "Istio 1.45 and every kubelet is 1.33 or newer"),
 ]
 
@@ -95,7 +95,7 @@ def test_a_pods_wish_is_read_as_its_release_reads_it(
     annotations: dict[str, str],
     wish: bool | None,  # noqa: FBT001  # a row of the table
 ) -> None:
-    assert overrides.wish(istio, labels, annotations) is wish
+    assert overrides.requested(istio, labels, annotations) is wish
     assert overrides.injected(istio, labels, annotations) is (wish is not False)
     assert not overrides.injected(istio, labels, annotations, host_network=True)
     assert not overrides.injected(istio, labels, annotations, namespace="kube-system")

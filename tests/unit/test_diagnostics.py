@@ -296,6 +296,22 @@ def test_a_cluster_that_is_gone_hides_no_failure(made: Diagnostics, tmp_path: Pa
     assert note.startswith("There are no diagnostics of stage 1 cluster: ")
 
 
+def test_a_stage_that_could_not_be_prepared_is_looked_at_as_one_that_failed(
+    made: Diagnostics, tmp_path: Path
+) -> None:
+    made.state.access = Access(
+        tmp_path / "none", "x", None, "rehearsal", "embedded", "1.31.0", "1.35.2"
+    )
+    stage = BY_NAME["gateway"]
+    claim = Claim("gateway/a", "So.", "", "", "core", "", False, stage, "a")
+    for blocked_by in ("sample", "gateway"):
+        result = Result(claim, "blocked", blocked_by=blocked_by)
+        report = SimpleNamespace(user_properties=[("result", result)])
+        made.pytest_runtest_logreport(cast("pytest.TestReport", report))
+        collected = [note.startswith("There are no diagnostics") for note in made.state.notes]
+        assert collected == ([True] if blocked_by == "gateway" else [])
+
+
 def test_two_preparations_may_fail_at_once(made: Diagnostics) -> None:
     kube = cast("Kube", Cluster(pods=[pod("a", {"name": "app", "image": "a"})]))
     threads = [

@@ -30,7 +30,7 @@ ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
     gateway.API_VERSIONS,
     gateway.PORTS,
     images.HUBS,
-    injection.ASKED,
+    injection.NATIVE_OVERRIDES,
     injection.CANONICALS,
     injection.DEFAULTS,
     injection.REVISIONS,

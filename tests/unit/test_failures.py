@@ -128,6 +128,7 @@ def test_a_run_whose_preparation_fails_says_so_everywhere(runs: SmallRuns) -> No
         text = (ended.folder / name).read_text().replace("&#39;", "'")
         assert title in text
     assert f"1. installation: {title}." in ended.output
+    assert ended.output.count(f"   FAILED      {title}: istiod: expected it exists") == 1
     assert "   blocks 2 claims, which were not tested" in ended.output
 
 

@@ -82,8 +82,11 @@ def objects() -> Objects:
     return Objects()
 
 
-def gateway(objects: Any, istio: str = "1.31.0", **how: Any) -> ApiGateway:
-    return ApiGateway(objects, expected(istio, "v1.35.0", ["v1.35.0"]), "", **how)
+NODE_PORT = AccessPath("node-port")
+
+
+def gateway(objects: Any, istio: str = "1.31.0", access: AccessPath = NODE_PORT) -> ApiGateway:
+    return ApiGateway(objects, expected(istio, "v1.35.0", ["v1.35.0"]), access)
 
 
 def seen(ask: Callable[[], object]) -> str:
@@ -100,7 +103,7 @@ def test_a_good_one_holds(objects: Objects) -> None:
 
 def test_what_was_so_before_the_last_change_is_not_so_now(objects: Objects) -> None:
     objects.gateway["metadata"]["generation"] = 2
-    assert "before its last change" in seen(gateway(objects).expect_programmed)
+    assert "True for generation 1, the object is at 2" in seen(gateway(objects).expect_programmed)
 
 
 def test_what_is_wrong_is_said_in_istiods_words(objects: Objects) -> None:
@@ -112,16 +115,16 @@ def test_what_is_wrong_is_said_in_istiods_words(objects: Objects) -> None:
 
 def test_nothing_said_is_told_so(objects: Objects) -> None:
     objects.gateway["status"] = {}
-    assert "Accepted of Gateway bookinfo-gateway: expected True, got nothing said" in seen(
+    assert "Accepted of Gateway bookinfo-gateway: expected True, got no such condition" in seen(
         gateway(objects).expect_programmed
     )
     objects.route["status"] = {}
-    assert "got nothing of it" in seen(gateway(objects).expect_route_accepted)
+    assert "got none" in seen(gateway(objects).expect_route_accepted)
 
 
 def test_what_another_controller_says_of_the_route_counts_for_nothing(objects: Objects) -> None:
     objects.route["status"]["parents"][0]["controllerName"] = "example.com/other"
-    assert "got nothing of it" in seen(gateway(objects).expect_route_accepted)
+    assert "got none" in seen(gateway(objects).expect_route_accepted)
 
 
 def test_a_listener_without_its_route_is_noticed(objects: Objects) -> None:
@@ -137,7 +140,7 @@ def test_a_listener_without_its_route_is_noticed(objects: Objects) -> None:
         (lambda s: s["metadata"].pop("ownerReferences"), "expected Gateway bookinfo-gateway, got"),
         (
             lambda s: s["metadata"].update(ownerReferences=[{**OWNER, "uid": "0"}]),
-            "of another time",
+            "another uid",
         ),
         (lambda s: s["spec"]["ports"].pop(), "got ['status-port 15021']"),
         (lambda s: s["spec"].update(selector={"app": "x"}), "got app=x"),
@@ -175,7 +178,7 @@ def test_names_labels_and_conditions_are_those_of_the_release(
 
 
 def test_a_port_that_a_reader_may_not_bind_is_forwarded_from_another(objects: Objects) -> None:
-    forwarded = gateway(objects, way="gateway-forward")
+    forwarded = gateway(objects, access=AccessPath("gateway-forward"))
     assert forwarded.base() == "http://localhost:8080"
     command = forwarded.curl(forwarded.base(), "/")[0]
     assert command == f"kubectl -n bookinfons port-forward deployment/{NAME} 8080:80"
@@ -190,7 +193,8 @@ def sample(*served: str, istio: str = "1.31.0", refusal: Refused | None = None) 
             raise refusal
 
     kinds = SimpleNamespace(
-        served=lambda _: served, place_of=lambda b: (SimpleNamespace(kind=b["kind"]), True)
+        served=lambda _: served,
+        place_of=lambda b: (SimpleNamespace(plural=b["kind"], kind=b["kind"]), True),
     )
     kube: Any = SimpleNamespace(kinds=kinds, apply=apply, delete=lambda *_: None)
     return Sample(kube, expected(istio, "v1.35.0", ["v1.35.0"]))
@@ -202,13 +206,13 @@ def enter(of: Sample) -> ApiGateway:
 
 
 def test_a_way_in_leads_to_the_gateway_that_istiod_makes() -> None:
-    assert enter(sample("v1", "v1beta1")).node == "10.0.0.1"
+    assert enter(sample("v1", "v1beta1")).access.address == "10.0.0.1"
 
 
 @pytest.mark.parametrize(
     ("of", "words"),
     [
-        (sample("v1beta1", istio="1.15.0"), "of Istio 1.15.0 is not told in"),
+        (sample("v1beta1", istio="1.15.0"), "of Istio 1.15.0 has no variant"),
         (sample("v1beta1"), "written in gateway.networking.k8s.io/v1, this cluster serves"),
         (
             sample(

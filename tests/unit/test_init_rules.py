@@ -44,9 +44,9 @@ def test_what_is_unknown_is_kept_and_takes_nothing_with_it() -> None:
 
 def test_a_flag_is_told_as_it_is_typed() -> None:
     rules = InitRules.parse(["istio-iptables", "-x", "", "-u", "1337"])
-    assert rules.told("-u") == "-u 1337"
-    assert rules.told("-x") == "-x (nothing)"
-    assert rules.told("-d") == "no -d"
+    assert rules.typed("-u") == "-u 1337"
+    assert rules.typed("-x") == "-x (nothing)"
+    assert rules.typed("-d") == "no -d"
 
 
 def test_no_arguments_are_no_rules() -> None:

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.claims import ClaimFailed
+from fixtures.claims import ClaimFailed, NotApplicable
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.releases import Expected, expected
 from fixtures.istio.webhooks import Webhooks
@@ -33,9 +33,14 @@ def test_istiod_is_found_and_whole(state: str, rows: Expected) -> None:
     mesh.expect_rolled_out("istiod")
     mesh.expect_services_of("istiod")
     mesh.expect_images()
-    mesh.expect_version_labels()
     assert mesh.pods(mesh.component("istiod"))
     assert len(mesh.restarts()) == len(rows.components)
+
+
+def test_the_version_label_is_istioctls() -> None:
+    plane("revision/injected", CANARY).expect_version_labels()
+    with pytest.raises(NotApplicable, match="not installed by istioctl"):
+        plane("helm/injected", BY_HELM).expect_version_labels()
 
 
 @pytest.mark.parametrize(("state", "rows"), INSTALLATIONS)

@@ -48,7 +48,7 @@ def hostile() -> Run:
 @pytest.mark.parametrize(
     "made",
     [run, stopped, hostile, lambda: good("conformance"), lambda: replace(stopped(), stages=())],
-    ids=["failed", "stopped", "hostile", "good", "nothing asked"],
+    ids=["failed", "stopped", "hostile", "good", "nothing tested"],
 )
 def test_it_keeps_the_schema(made: Callable[[], Run]) -> None:
     SCHEMA.validate(as_junit(made()))
@@ -104,7 +104,7 @@ def test_a_missing_claim_is_a_case_of_its_own() -> None:
     assert "gateway/b is required by suites/ledger.txt" in text
 
 
-def test_that_of_a_real_walk_keeps_the_schema(runs: SmallRuns) -> None:
+def test_that_of_a_real_run_keeps_the_schema(runs: SmallRuns) -> None:
     source = "@so()\ndef test_a(cluster): inspected_one(1)\n"
     source += '@so()\ndef test_b(cluster): raise ClaimFailed("a", expected="b", got="c")\n'
     runs.claims("01_cluster", source)

@@ -1,4 +1,4 @@
-"""Nothing is left out in silence: what the ledger requires is asked, or the run fails."""
+"""Nothing is left out in silence: what the ledger requires is tested, or the run fails."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TWO = "cluster/a: smoke conformance\ncluster/b: smoke conformance\ninstallation/
 
 @pytest.fixture
 def runs(pytester: pytest.Pytester) -> SmallRuns:
-    """A walk that must ask two claims, or three."""
+    """A run that must test two claims, or three."""
     made = SmallRuns(pytester).begin()
     made.ledger(TWO)
     made.claims("01_cluster", SO.format("a") + SO.format("b"))
@@ -23,7 +23,7 @@ def runs(pytester: pytest.Pytester) -> SmallRuns:
 
 
 def lacks(ended: Ended, *names: str) -> bool:
-    """Whether the walk failed for these claims, and named them wherever somebody looks."""
+    """Whether the run failed for these claims, and named them wherever somebody looks."""
     assert ended.code == ended.report["exit_code"] == 12
     assert ended.report["missing"] == list(names)
     for file in ("report.html", "junit.xml", "summary.md", "statement.yaml"):
@@ -38,7 +38,7 @@ def test_a_ledger_is_what_it_was_when_it_is_read_again() -> None:
     assert held.missing("readonly", []) == ()
 
 
-def test_a_walk_that_asks_all_of_it_passes(runs: SmallRuns) -> None:
+def test_a_run_that_tests_all_of_it_passes(runs: SmallRuns) -> None:
     ended = runs.run()
     assert (ended.code, ended.report["missing"]) == (0, [])
 
@@ -176,7 +176,7 @@ def test_what_is_not_claimed_is_said_in_the_verdict(runs: SmallRuns) -> None:
     assert "The one claim passed, 1 not claimed on" in ended.report["verdict"]
 
 
-def test_without_a_ledger_nothing_is_asked(runs: SmallRuns) -> None:
+def test_without_a_ledger_nothing_is_tested(runs: SmallRuns) -> None:
     (runs.pytester.path / "suites" / "ledger.txt").unlink()
     ended = runs.run()
     assert ended.code == 4

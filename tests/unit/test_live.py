@@ -37,7 +37,7 @@ def live(*, in_place: bool, width: int = 80) -> tuple[Live, StringIO]:
     return Live(out, in_place=in_place, width=width), out
 
 
-def test_a_wait_is_told_in_place_and_taken_away() -> None:
+def test_a_wait_is_shown_in_place_and_taken_away() -> None:
     shown, out = live(in_place=True)
     shown.waiting(PULLING)
     assert out.getvalue() == f"{ERASE}   istiod 0/1, pulling image, 40 s of 300 s"
@@ -60,7 +60,7 @@ def test_what_is_over_at_once_is_not_shown() -> None:
     assert out.getvalue() == ""
 
 
-def test_elsewhere_a_long_wait_is_told_now_and_then() -> None:
+def test_elsewhere_a_long_wait_is_shown_now_and_then() -> None:
     shown, out = live(in_place=False)
     for used in (FIRST_SECONDS - 1, FIRST_SECONDS + 1):
         shown.waiting(Waiting("x", "istiod 0/1", used, 300))
@@ -72,7 +72,7 @@ def test_elsewhere_a_long_wait_is_told_now_and_then() -> None:
     assert AGAIN_SECONDS > 1
 
 
-def test_a_step_is_told_when_it_took_long_or_went_wrong() -> None:
+def test_a_step_is_shown_when_it_took_long_or_went_wrong() -> None:
     shown, out = live(in_place=False)
     for step in (Step("cluster", 0, 74), Step("sample", 0, 0.2), Step("Istio", 0, 1, well=False)):
         shown.step(step.name)
@@ -108,20 +108,20 @@ def test_lines_are_written_over_on_terminals_only(
 
 
 def test_a_wait_tells_how_far_it_is() -> None:
-    told: list[Waiting | None] = []
+    reported: list[Waiting | None] = []
     results = iter(["istiod 0/1", ""])
 
     def probe() -> None:
         if brief := next(results):
             raise ClaimFailed("istiod", expected="ready", got="not", brief=brief)
 
-    change_wait_policy(on_progress=told.append)
+    change_wait_policy(on_progress=reported.append)
     try:
         eventually(probe, within=timeout("pods become ready", 5), every=0.01)
     finally:
         change_wait_policy(on_progress=None)
-    assert [t.brief for t in told if t] == ["istiod 0/1"]
-    assert told[-1] is None
+    assert [t.brief for t in reported if t] == ["istiod 0/1"]
+    assert reported[-1] is None
 
 
 # A whole state, on a terminal and not
@@ -141,8 +141,8 @@ def test_the_pod_becomes_ready(cluster):
 """
 
 
-def walked(runs: SmallRuns, *, terminal: bool, **environment: str) -> str:
-    """What a walk shows, on a terminal or in a file."""
+def shown_by(runs: SmallRuns, *, terminal: bool, **environment: str) -> str:
+    """What a run shows, on a terminal or in a file."""
     runs.claims("01_cluster", WAITS)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded"]
@@ -159,36 +159,36 @@ def walked(runs: SmallRuns, *, terminal: bool, **environment: str) -> str:
         if not terminal:
             os.close(ours)
             return process.communicate(timeout=60)[0].decode()
-        told = b""
+        shown = b""
         try:
             while part := os.read(ours, 65536):
-                told += part
+                shown += part
         except OSError:  # how Linux says that the other end is closed
             pass
         os.close(ours)
         process.wait(timeout=60)
-    return told.decode()
+    return shown.decode()
 
 
 def test_a_terminal_shows_the_wait_in_place(runs: SmallRuns) -> None:
-    told = walked(runs, terminal=True)
-    assert re.search(r"\x1b\[2K   istiod 0/1, pulling image, \d+ s of 20 s", told)
-    assert COLOUR.search(told)
-    heading, wait, line = (told.index(w) for w in ("1 The cluster", "pulling", "becomes ready."))
+    shown = shown_by(runs, terminal=True)
+    assert re.search(r"\x1b\[2K   istiod 0/1, pulling image, \d+ s of 20 s", shown)
+    assert COLOUR.search(shown)
+    heading, wait, line = (shown.index(w) for w in ("1 The cluster", "pulling", "becomes ready."))
     assert heading < wait < line
 
 
 def test_no_color_is_respected_and_the_wait_still_shown(runs: SmallRuns) -> None:
-    told = walked(runs, terminal=True, NO_COLOR="1")
-    assert "pulling image" in told
-    assert not COLOUR.search(told)
+    shown = shown_by(runs, terminal=True, NO_COLOR="1")
+    assert "pulling image" in shown
+    assert not COLOUR.search(shown)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_ci_log_has_plain_lines(runs: SmallRuns, *, terminal: bool) -> None:
-    told = walked(runs, terminal=terminal, CI="true").replace("\r\n", "\n")
-    assert "1 The cluster\n   passed      The pod becomes ready." in told
-    assert not CONTROL.search(told)
+    shown = shown_by(runs, terminal=terminal, CI="true").replace("\r\n", "\n")
+    assert "1 The cluster\n   passed      The pod becomes ready." in shown
+    assert not CONTROL.search(shown)
 
 
 # --list-claims

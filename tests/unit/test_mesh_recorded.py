@@ -266,9 +266,7 @@ def test_a_pod_between_two_crashes_is_noticed() -> None:
     kube.change(
         "pods", "ratings", lambda p: p["status"]["containerStatuses"][0].update(restartCount=2)
     )
-    assert "expected none was started again, got ratings 2 times" in str(
-        seen(subject.expect_running)
-    )
+    assert "expected no restart, got ratings 2 times" in str(seen(subject.expect_running))
 
 
 def test_a_port_that_leads_elsewhere_is_noticed() -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from fixtures.claims import Call, Observation
 from fixtures.claims.waiting import Wait
+from fixtures.istio.releases.telemetry import TEXT_FORMAT
 from fixtures.k8s import Reply
 from fixtures.run.state import Result
 from fixtures.run.timeline import Step
-from fixtures.traffic.access_log import AccessLogLine
+from fixtures.traffic.access_log import LogFormat
 from fixtures.traffic.page import Page
 from reports.html import facts, page
 from reports.model import Run, StageRun
@@ -45,8 +46,8 @@ def test_calls_between_the_same_two_are_one_edge() -> None:
     assert edge.tls == ""
 
 
-def test_a_request_told_of_twice_is_counted_once() -> None:
-    logged = replace(ASKED, told_by="log")
+def test_a_request_recorded_twice_is_counted_once() -> None:
+    logged = replace(ASKED, known_from="log")
     (edge,) = edges_of([replace(ASKED, tls=""), replace(ASKED, tls=""), logged])
     assert (edge.requests, edge.tls, edge.told_by) == (2, "plain text", "replies, log")
 
@@ -89,8 +90,8 @@ def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
         Observation("version", "istiod", "1.31.0-abc-Clean"),
     )
     mesh = drawn(record(ASKED, seen=seen))
-    told = {place.name: place.lines for place in mesh.idle}
-    assert told == {
+    known = {place.name: place.lines for place in mesh.idle}
+    assert known == {
         "ratings": ("endpoints: 1 ready", "v1 · proxy 1.31.0"),
         "istiod": ("1.31.0", "1 workload in sync"),
     }
@@ -102,7 +103,7 @@ def test_without_anything_seen_there_is_no_mesh() -> None:
     assert "<h2>The mesh as it was seen</h2>" not in page(record())
 
 
-def test_transport_is_drawn_only_where_a_claim_saw_it() -> None:
+def test_transport_is_drawn_only_where_a_claim_observed_it() -> None:
     assert "No claim observed whether" in page(record(ASKED, SHOWN))
     locked = page(record(ASKED, LED))
     assert "No claim observed whether" not in locked
@@ -111,6 +112,7 @@ def test_transport_is_drawn_only_where_a_claim_saw_it() -> None:
 
 # From what calls are read
 
+FORM = LogFormat.text(TEXT_FORMAT)
 LINE = (
     '[2026-11-23T14:47:38.152Z] "GET /productpage?u=1 HTTP/1.1" 200 - via_upstream - "-" 0 15072 '
     '37 37 "10.244.0.1" "curl/7.88.1" "833cacf8" "172.18.0.2:32302" "10.244.0.34:9080" {upstream} '
@@ -123,15 +125,15 @@ MTLS = "outbound_.9080_._.productpage.bookinfons.svc.cluster.local"
     ("name", "tls"), [(MTLS, "mutual TLS"), ("shop.example", "TLS"), ("-", "plain text")]
 )
 def test_the_access_log_tells_how_a_request_came(name: str, tls: str) -> None:
-    assert AccessLogLine.parse(LINE.format(upstream="inbound|9080||", name=name)).tls == tls
+    assert FORM.parse(LINE.format(upstream="inbound|9080||", name=name)).tls == tls
 
 
 def test_the_access_log_tells_where_a_request_was_sent() -> None:
     host = "outbound|9080||productpage.bookinfons.svc.cluster.local"
-    call = AccessLogLine.parse(LINE.format(upstream=host, name="-")).call_on("gateway")
+    call = FORM.parse(LINE.format(upstream=host, name="-")).call_on("gateway")
     assert call == Call("gateway", "productpage", "200", True, "the access log")
     for upstream in ("inbound|9080||", "-", "BlackHoleCluster"):
-        line = AccessLogLine.parse(LINE.format(upstream=upstream, name="-"))
+        line = FORM.parse(LINE.format(upstream=upstream, name="-"))
         assert line.call_on("gateway") is None
 
 
@@ -140,7 +142,7 @@ SERVED = "<dt>Reviews served by:</dt>\n<u>reviews-v3-f5c9b68cb-6l5ww</u>"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "recorded"),
     [
         (
             f"{TITLE}{SERVED} glyphicon-star",
@@ -155,9 +157,9 @@ SERVED = "<dt>Reviews served by:</dt>\n<u>reviews-v3-f5c9b68cb-6l5ww</u>"
         ("no healthy upstream", []),
     ],
 )
-def test_the_product_page_tells_who_answered(body: str, told: list[tuple[str, bool]]) -> None:
+def test_the_product_page_shows_who_answered(body: str, recorded: list[tuple[str, bool]]) -> None:
     calls = list(Page("", Reply(200, {}, body), ()).calls())
-    assert [(call.target, call.answered) for call in calls] == told
+    assert [(call.target, call.answered) for call in calls] == recorded
     versions = {call.version for call in calls if call.target == "reviews"}
     assert not calls or versions == ({"v3"} if SERVED in body else {""})
 
@@ -188,8 +190,8 @@ def test_the_time_line_has_steps_claims_and_waits() -> None:
     ]
     assert claims.rows[0].bars[0].mark == "failed"
     assert (waits.rows[0].share, waits.rows[0].note) == (0.25, "15 s of 60 s, not met")
-    told = "The run took 1 min 0 s, 40 s of it on its critical path"
-    assert line.words == f"{told}; the longest there: cluster (30 s), Istio (10 s)."
+    known = "The run took 1 min 0 s, 40 s of it on its critical path"
+    assert line.words == f"{known}; the longest there: cluster (30 s), Istio (10 s)."
     assert line.x(0) < line.x(30) < line.x(60) == line.x(600)
     assert len(line.ticks) <= 9
 
@@ -201,29 +203,29 @@ def test_a_run_that_did_nothing_has_no_time_line() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.021, "21 ms"), (1.04, "1.0 s"), (14.2, "14 s"), (116, "1 min 56 s")]
 )
-def test_lengths_are_told_as_people_do(seconds: float, words: str) -> None:
+def test_lengths_are_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
 
 
 # The subject
 
 
-def test_the_subject_is_told_by_what_the_cluster_says() -> None:
+def test_the_subject_is_what_the_cluster_reports() -> None:
     seen = (
         Observation("version", "istiod", "1.31.0-abc-Clean"),
         Observation("version", "sidecars", "1.30.3"),
         Observation("version", "istioctl", "1.31.0"),
         Observation("node", "worker", "kubelet v1.35.0, containerd://2.1.1, linux/arm64"),
     )
-    told = {fact.name: fact.value for fact in facts(record(seen=seen))}
-    assert told["Istio control plane"] == "1.31.0"
-    assert told["Istio data plane"] == "1.30.3"
-    assert told["istioctl"] == "1.31.0"
-    assert told["Node worker"] == "kubelet v1.35.0, containerd://2.1.1, linux/arm64"
+    known = {fact.name: fact.value for fact in facts(record(seen=seen))}
+    assert known["Istio control plane"] == "1.31.0"
+    assert known["Istio data plane"] == "1.30.3"
+    assert known["istioctl"] == "1.31.0"
+    assert known["Node worker"] == "kubelet v1.35.0, containerd://2.1.1, linux/arm64"
 
 
 def test_what_no_claim_saw_of_the_subject_is_called_unknown() -> None:
-    told = {fact.name: (fact.value, fact.small) for fact in facts(record())}
-    assert told["Istio control plane"] == ("1.31.0", "as requested, not read from the cluster")
-    assert told["Istio data plane"][0] == "not known"
-    assert told["istioctl"][0] == "not known"
+    known = {fact.name: (fact.value, fact.small) for fact in facts(record())}
+    assert known["Istio control plane"] == ("1.31.0", "as requested, not read from the cluster")
+    assert known["Istio data plane"][0] == "not known"
+    assert known["istioctl"][0] == "not known"

@@ -78,7 +78,7 @@ def test_the_schema_refuses_a_passed_claim_that_examined_nothing() -> None:
         jsonschema.validate(data, schema())
 
 
-def test_a_real_walk_keeps_the_schema(runs: SmallRuns) -> None:
+def test_a_real_run_keeps_the_schema(runs: SmallRuns) -> None:
     runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
     jsonschema.validate(runs.run().report, schema())
 
@@ -197,7 +197,7 @@ def test_secrets_are_taken_out(tmp_path: Path, text: str) -> None:
     assert redactor.of({"a": [text]})["a"][0] == redactor.text(text)
 
 
-def test_secrets_reach_no_file_of_a_walk(runs: SmallRuns) -> None:
+def test_secrets_reach_no_file_of_a_run(runs: SmallRuns) -> None:
     runs.claims(
         "01_cluster",
         """

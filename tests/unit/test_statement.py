@@ -96,12 +96,13 @@ def test_the_command_names_what_was_found_and_no_secret() -> None:
     )
     assert command_of(settings) == (
         "tox -e smoke -- --provider kind --profile conformance --istio-version 1.31.0 "
-        "--kube-version 1.35.2 --require addons --require egress-gateway --istio-set global.hub=mirror.example/istio "
+        "--kube-version 1.35.2 --require addons --require egress-gateway "
+        "--istio-set global.hub=mirror.example/istio "
         "--istio-set 'global.token=[redacted]'"
     )
 
 
-def test_each_walk_writes_it(runs: SmallRuns) -> None:
+def test_each_run_writes_it(runs: SmallRuns) -> None:
     runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
     held = yaml.safe_load((runs.run().folder / "statement.yaml").read_text())
     assert (held["kind"], held["result"]) == ("RehearsalReport", "rehearsal passed")

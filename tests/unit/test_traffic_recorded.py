@@ -21,6 +21,7 @@ from fixtures.istio.webhook import KINDS
 from fixtures.istio.webhooks import Webhooks
 from fixtures.k8s import Body
 from fixtures.k8s.termination import Termination
+from fixtures.traffic.gateway_access import AccessPath
 from suites import test_05_webhooks, test_06_init_container, test_07_gateway
 from tests.unit.states import FakeKube, recorded
 
@@ -49,7 +50,8 @@ def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers
 
 def gateway() -> tuple[FakeKube, Gateway]:
     kube = recorded("7-gateway")
-    return kube, Gateway(kube, EXPECTED, "172.18.0.2", ControlPlane(kube, EXPECTED))
+    path = AccessPath("node-port", "172.18.0.2")
+    return kube, Gateway(kube, EXPECTED, path, ControlPlane(kube, EXPECTED))
 
 
 def claims(module: ModuleType, noun: str) -> list[Any]:
@@ -101,7 +103,7 @@ def test_the_injector_that_acts_is_told_by_its_selectors() -> None:
     telling = start_observing()
     webhooks()[1].expect_one_match()
     assert telling.notes == [
-        f"the injector that acts is namespace.sidecar-injector.istio.io of {ACTING}"
+        f"the injector that matches is namespace.sidecar-injector.istio.io of {ACTING}"
     ]
 
 
@@ -324,7 +326,7 @@ def test_an_init_container_that_failed_is_noticed() -> None:
         pod["status"]["initContainerStatuses"][0]["state"] = ended
 
     kube.change("pods", "details", fail)
-    assert "expected ended well, got did not end well" in seen(subject.expect_one_in_each_pod)
+    assert "expected completed, got not completed" in seen(subject.expect_one_in_each_pod)
 
 
 # The gateway
@@ -345,7 +347,7 @@ def test_a_gateway_that_is_no_router_is_noticed() -> None:
 def test_a_gateway_without_pods_is_noticed() -> None:
     kube, subject = gateway()
     kube.remove("pods", "istio-ingressgateway")
-    assert "expected at least one, got none living" in seen(subject.expect_router)
+    assert "expected at least one, got none" in seen(subject.expect_router)
 
 
 def test_a_port_without_node_port_is_noticed() -> None:

@@ -1,0 +1,166 @@
+"""What a claim counts as inspected is what it found, never what it expected to find."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from fixtures.claims import ClaimFailed, NotTested, inspected_one, start_observing
+from fixtures.claims.deadlines import timeout
+from fixtures.claims.waiting import eventually, wait_policy
+from fixtures.istio.addons import Addons
+from fixtures.istio.admission import Admission
+from fixtures.istio.cluster import Cluster
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway import Gateway
+from fixtures.istio.gateway_api import ApiGateway
+from fixtures.istio.init_container import InitContainers
+from fixtures.istio.injected import InjectedSample
+from fixtures.istio.node_agent import NodeAgent
+from fixtures.istio.probe import Probe, Probes
+from fixtures.istio.releases import expected
+from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.restarted import Restarted
+from fixtures.istio.sample import PlainSample, Snapshot
+from fixtures.istio.webhooks import Webhooks
+from fixtures.istio.workloads import Workloads
+from fixtures.k8s import Refused, Unreachable
+from fixtures.k8s.service import Service
+from fixtures.k8s.termination import Termination
+from fixtures.traffic.availability import Availability
+from fixtures.traffic.client import Client
+from fixtures.traffic.gateway_access import AccessPath
+
+ROWS = expected("1.31.0", "v1.35.0", ["v1.35.0"])
+SUITES = sorted((Path(__file__).parents[2] / "suites").glob("test_*.py"))
+# Claims about what was found before they run: the version, and pods from before a change.
+KNOWN_BEFORE = {
+    "test_the_kubernetes_version_is_supported",
+    "test_the_old_pods_are_gone_in_time",
+}
+
+
+class Nothing:
+    """A cluster whose API answers, and has no object at all."""
+
+    server = "https://empty"
+    kinds = SimpleNamespace(served=lambda _: ["v1"])
+
+    def list(self, *_: object, **__: object) -> list[Any]:
+        return []
+
+    def find(self, *_: object, **__: object) -> None:
+        return None
+
+    def get(self, kind: str, name: str, *_: object) -> Any:
+        raise Refused(404, reason="NotFound", message=f"{kind} {name} not found")
+
+    def raw(self, path: str) -> Any:
+        raise Refused(404, reason="NotFound", message=path)
+
+    def create(self, *_: object, **__: object) -> Any:
+        raise Refused(404, reason="NotFound", message="no such namespace")
+
+    def logs(self, *_: object, **__: object) -> str:
+        return ""
+
+    @contextmanager
+    def forward(self, pod: str, *_: object) -> Iterator[Any]:
+        raise Unreachable(f"{pod} is not there")
+        yield
+
+
+class Nouns:
+    """The fixtures that claims take, over a cluster with nothing in it."""
+
+    def __init__(self) -> None:
+        kube: Any = Nothing()
+
+        self.cluster = Cluster(kube, "1.31.0", "v1.35.0", ("v1.35.0",))
+        self.control_plane = mesh = ControlPlane(kube, ROWS)
+        with_cni = ROWS.set_to(MeshOptions(cni=True))
+        self.node_agent = NodeAgent(ControlPlane(kube, with_cni))
+        services = {
+            name: Service(name, "bookinfons", "ClusterIP", (), {}) for name in ROWS.endpoints
+        }
+        before = Snapshot(services=services, apps={}, uids=frozenset())
+        self.plain_sample = PlainSample(kube, ROWS, first=before)
+        old = Termination(kube, (), frozenset({"uid"}), since="the change")
+        self.injected_sample = sample = InjectedSample(kube, ROWS, before=before, old_pods=old)
+        probe = Probe(kube, "bookinfons", "probe")
+        self.probes = Probes(probe, probe)
+        self.webhooks = Webhooks(kube, ROWS, "x")
+        self.admission = Admission(kube, ROWS, "x")
+        self.init_containers = InitContainers(sample)
+        self.gateway = Gateway(kube, ROWS, AccessPath("gateway-forward"), mesh)
+        self.client = Client(self.gateway)
+        self.api_gateway = ApiGateway(kube, ROWS, AccessPath("gateway-forward"))
+        self.api_client = Client(self.api_gateway)
+        self.addons = Addons(kube, ROWS, "istio-system")
+        self.workloads = Workloads(mesh)
+        availability = Availability(requests=())
+        self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
+
+    @classmethod
+    def made(cls) -> Self:
+        return cls()
+
+
+def claims() -> Iterator[Any]:
+    """Every claim with the fixture that it takes, and one value of each parameter."""
+    for path in SUITES:
+        for name, test in vars(import_module(f"suites.{path.stem}")).items():
+            if not name.startswith("test_"):
+                continue
+            marks = {mark.name: mark for mark in test.pytestmark}
+            values = {}
+            if "parametrize" in marks:
+                parameter, choices = marks["parametrize"].args
+                values = {parameter: choices[0]}
+            noun = next(n for n in inspect.signature(test).parameters if n not in values)
+            yield pytest.param(test, noun, values, id=f"{path.stem}/{name}")
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    limit = timeout("it is distributed", 0)
+    monkeypatch.setattr("fixtures.istio.control_plane.ROOT_DISTRIBUTED", limit)
+    with wait_policy(factor=0.001):
+        yield
+
+
+@pytest.mark.parametrize(("claim", "noun", "values"), list(claims()))
+def test_where_nothing_is_found_nothing_is_inspected(
+    claim: Callable[..., None], noun: str, values: dict[str, Any]
+) -> None:
+    subject = getattr(Nouns.made(), noun)
+    observed = start_observing()
+    try:
+        claim(subject, **values)
+    except (ClaimFailed, NotTested):
+        pass
+    else:
+        assert claim.__name__ in KNOWN_BEFORE or not observed.inspected, "it passes on nothing"
+    if claim.__name__ not in KNOWN_BEFORE:
+        assert observed.inspected == 0
+
+
+def test_what_is_inspected_again_and_again_counts_once() -> None:
+    observed = start_observing()
+    inspected_one("before")
+    tries = iter(range(5))
+
+    def probe() -> None:
+        inspected_one("a pod")
+        if next(tries) < 3:
+            raise ClaimFailed("a pod", expected="ready", got="not ready")
+
+    eventually(probe, within=timeout("it is so", 1000), every=0.001)
+    assert observed.inspected == 2
