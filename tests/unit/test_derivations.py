@@ -227,12 +227,21 @@ rows = package.expected("1.31.0", "1.35.0", ["v1.35.0"])
 rows.sidecar, rows.flags()
 print(time.process_time() - began)
 """
+CLIENT = """
+import time
+began = time.process_time()
+import kubernetes.client
+print(time.process_time() - began)
+"""
 
 
-def test_loading_and_choosing_costs_less_than_50_ms() -> None:
-    costs = []
-    for _ in range(3):
-        command = [sys.executable, "-c", COST]
+def test_loading_and_choosing_costs_a_fraction_of_loading_the_client() -> None:
+    """A ratio, so that a busy or slow machine says the same."""
+
+    def cost(code: str) -> float:
+        command = [sys.executable, "-c", code]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        costs.append(float(done.stdout))
-    assert min(costs) < 0.05, costs
+        return float(done.stdout)
+
+    ratios = [cost(COST) / cost(CLIENT) for _ in range(3)]
+    assert min(ratios) < 0.25, ratios
