@@ -19,7 +19,7 @@ SKIPS = {
 def pytest_configure() -> None:
     """Hear Ctrl-C and hang-ups, which what a CI starts in the background ignores.
 
-    SmallRuns honour an ignored signal, as under nohup; those that tests start and end by signals
+    Runs honour an ignored signal, as under nohup; those that tests start and end by signals
     inherit ours.
     """
     for number, handler in (
