@@ -1,6 +1,6 @@
-"""`python -m tests.bench.run`: what the embedded walk costs, as a ratio to this machine's speed.
+"""`python -m tests.bench.run`: what the embedded run costs, as a ratio to this machine's speed.
 
-Runs whole walks one after the other and tells wall time, processor time, the most memory that all
+Runs whole runs one after the other and tells wall time, processor time, the most memory that all
 processes held together, and the requests that were put to the API. Seconds depend on the machine;
 the ratio to a fixed piece of Python, timed before and after, is what two runs can be compared by.
 """
@@ -28,7 +28,7 @@ MIB = 1024
 
 @dataclass(frozen=True)
 class Cost:
-    """What one walk cost: seconds, MiB, and how fast the machine was meanwhile."""
+    """What one run cost: seconds, MiB, and how fast the machine was meanwhile."""
 
     wall: float
     cpu: float
@@ -72,7 +72,7 @@ def _proportional(pid: int) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line[:4] == "Pss:"), 0)
 
 
-def walk(options: list[str]) -> Cost:
+def measured(options: list[str]) -> Cost:
     """RunState once, and look at the processes meanwhile."""
     before = yardstick()
     with tempfile.TemporaryDirectory() as folder:
@@ -97,13 +97,13 @@ def main() -> int:
     """Print a row a run, and the medians."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     parser.add_argument(
-        "-n", type=int, default=3, help="walks that count (3), after one to warm up"
+        "-n", type=int, default=3, help="runs that count (3), after one to warm up"
     )
     given, options = parser.parse_known_args()
     _say(f"{os.cpu_count()} processors; wall and cpu in seconds, memory in MiB")
-    costs = [walk(options) for _ in range(given.n + 1)][1:]
+    costs = [measured(options) for _ in range(given.n + 1)][1:]
     for cost in costs:
-        _row("walk", cost.wall, cost.cpu, cost.memory, cost.wall / cost.yardstick)
+        _row("run", cost.wall, cost.cpu, cost.memory, cost.wall / cost.yardstick)
     columns = [(c.wall, c.cpu, c.memory, c.wall / c.yardstick) for c in costs]
     _row("median", *map(statistics.median, zip(*columns, strict=True)))
     _say(f"{costs[-1].claims} claims; exit codes {sorted({c.code for c in costs})}")

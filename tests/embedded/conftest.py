@@ -60,7 +60,7 @@ def started(home: Path, *options: str) -> Iterator[Standin]:
 
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
-    """The walk up to the gateway, done: Istio, the injected sample and its routes."""
+    """The run up to the gateway, done: Istio, the injected sample and its routes."""
     home = tmp_path_factory.mktemp("standin")
     with started(home, *VERSIONS, "--state", "gateway") as cluster:
         yield cluster

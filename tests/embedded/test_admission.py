@@ -117,11 +117,11 @@ async def _asked(folder: Path) -> AsyncIterator[Asked]:
 
 
 def _walk(folder: Path, story: Callable[[Asked], Awaitable[None]]) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         async with _asked(folder) as asked:
             await story(asked)
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

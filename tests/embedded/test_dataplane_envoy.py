@@ -144,7 +144,7 @@ def mesh(*pods: str, host: str = "productpage", gateways: int = 1) -> Mesh:
 def test_it_listens_when_started_and_a_change_holds_when_applied(
     tmp_path: Path, block: Block
 ) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         address = block.pods.take()
         async with running(tmp_path, answering(address, 8080)) as envoy:
             assert (await ask(address, 8080))[0] == 200
@@ -155,13 +155,13 @@ def test_it_listens_when_started_and_a_change_holds_when_applied(
                 await ask(address, 8080)
             assert envoy.trouble.said == []
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_a_refused_configuration_is_told_in_one_line_and_the_old_one_stays(
     tmp_path: Path, block: Block
 ) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         address = block.pods.take()
         async with running(tmp_path, answering(address, 8080)) as envoy:
             foreign = answering("192.0.2.1", 8080).listeners[0] | {"name": "foreign"}
@@ -173,20 +173,20 @@ def test_a_refused_configuration_is_told_in_one_line_and_the_old_one_stays(
             )
             assert (await ask(address, 8080))[0] == 200
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_a_bootstrap_it_does_not_take_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         envoy = Running(tmp_path, static={"nonsense": 1})
         with pytest.raises(EnvoyFailed, match=r"Envoy under-test ended: .*no\s+such\s+field"):
             await envoy.start(Config())
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_a_crash_is_noticed_and_stopping_ends_it_at_once(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         async with running(tmp_path, Config()) as envoy:
             assert envoy._process
             envoy._process.kill()
@@ -199,7 +199,7 @@ def test_a_crash_is_noticed_and_stopping_ends_it_at_once(tmp_path: Path, block: 
         with pytest.raises(aiohttp.ClientConnectorError):
             await ask(address, 8080)
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ asyncio.run(main())
 def test_a_gateways_answers_and_log_lines_are_those_of_a_real_one(
     tmp_path: Path, block: Block
 ) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         pod, address = block.pods.take(), block.pods.take()
         proxy = Proxy("istio-system", LABELS, address)
 
@@ -265,13 +265,13 @@ def test_a_gateways_answers_and_log_lines_are_those_of_a_real_one(
                 await ask(address, 8080, "/productpage")
             assert envoy.trouble.said == []
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_an_open_connection_survives_a_change_of_routes_and_endpoints(
     tmp_path: Path, block: Block
 ) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         first, second, address = (block.pods.take() for _ in range(3))
         proxy = Proxy("istio-system", LABELS, address)
         config = for_gateway(mesh(first), proxy).config
@@ -290,4 +290,4 @@ def test_an_open_connection_survives_a_change_of_routes_and_endpoints(
                 clients.append(line.split()[-3])
             assert clients[0] == clients[1], "the client had to connect again"
 
-    asyncio.run(walk())
+    asyncio.run(scenario())

@@ -108,7 +108,7 @@ def test_the_cron_job_uses_what_the_role_makes() -> None:
     assert options["data"]["PROFILE"] in PROFILES
 
 
-def test_the_image_holds_all_that_a_walk_needs() -> None:
+def test_the_image_holds_all_that_a_run_needs() -> None:
     lines = (DEPLOY / "Containerfile").read_text().splitlines()
     copied = {shlex.split(line)[1] for line in lines if line.startswith("COPY")}
     assert copied == {"pyproject.toml", "conftest.py", "fixtures", "reports", "suites"}
@@ -144,10 +144,10 @@ def test_the_label_for_poses_names_every_pair_of_the_table() -> None:
     assert {name.strip() for name in named.split(",")} == wanted
 
 
-def test_the_nightly_run_walks_on_every_pair_and_keeps_its_reports() -> None:
+def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     assert "schedule" in workflow[True]  # YAML reads the key `on` so
-    job = workflow["jobs"]["walk"]
+    job = workflow["jobs"]["run"]
     pairs = job["strategy"]["matrix"]["pair"]
     made = [p for p in PAIRS if p.kube in NODE_IMAGES]  # kind has no older nodes
     assert set(pairs) == {f"istio{minor(p.istio)}-kube{p.kube}" for p in made}
@@ -163,12 +163,13 @@ def test_the_nightly_run_walks_on_every_pair_and_keeps_its_reports() -> None:
     }
 
 
-def test_the_nightly_faults_strike_poses_with_cni_and_without() -> None:
+def test_the_nightly_faults_are_injected_with_cni_and_without() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     job = workflow["jobs"]["faults"]
-    poses = [pose.split() for pose in job["strategy"]["matrix"]["pose"]]
+    poses = [mesh.split() for mesh in job["strategy"]["matrix"]["mesh"]]
     known = {(minor(p.istio), p.kube) for p in PAIRS}
     assert {(minor(istio), kube) for istio, kube, *_ in poses} <= known
     assert {has_cni(settings) for _, _, *settings in poses} == {True, False}
-    [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the pose"]
-    assert '--istio-set "$setting"' in told
+    assert {"--before-run" in options for _, _, *options in poses} == {True, False}
+    [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the mesh"]
+    assert "$options" in told

@@ -110,7 +110,7 @@ GATEWAY: Body = {
 
 
 def test_it_is_not_ready_before_an_istiod_runs(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         pod = Pod(block, tmp_path)
         async with pod.started():
             await pod.says("Envoy proxy is NOT ready")
@@ -123,11 +123,11 @@ def test_it_is_not_ready_before_an_istiod_runs(tmp_path: Path, block: Block) -> 
         with pytest.raises(aiohttp.ClientConnectorError):
             await pod.status(15021, "/healthz/ready")
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_it_follows_the_api_only_while_an_istiod_runs(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         pod = Pod(block, tmp_path)
         await pod.install()
         pod.cluster.pilots.arrive("istiod-1")
@@ -152,7 +152,7 @@ def test_it_follows_the_api_only_while_an_istiod_runs(tmp_path: Path, block: Blo
             with pytest.raises(aiohttp.ClientConnectorError):
                 await pod.status(8080, "/")
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block: Block) -> None:
@@ -167,7 +167,7 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         },
     }
 
-    async def walk() -> None:
+    async def scenario() -> None:
         pod = Pod(block, tmp_path)
         await pod.install()
         pod.cluster.pilots.arrive("istiod-1")
@@ -179,11 +179,11 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
             await pod.says("no new configuration")
             assert await pod.status(8080, "/") == 404
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_the_end_of_its_envoy_is_its_end(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         pod = Pod(block, tmp_path)
         pod.cluster.pilots.arrive("istiod-1")
         async with pod.started() as workload:
@@ -193,4 +193,4 @@ def test_the_end_of_its_envoy_is_its_end(tmp_path: Path, block: Block) -> None:
             assert await workload.exited != 0
             await pod.says("Epoch 0 exited with error")
 
-    asyncio.run(walk())
+    asyncio.run(scenario())

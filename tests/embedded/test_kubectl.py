@@ -1,4 +1,4 @@
-"""The stand-in as real kubectl sees it: what is typed in the walk, and what is printed.
+"""The stand-in as real kubectl sees it: what is typed in the run, and what is printed.
 
 Printed text is compared in a normal form: ages, addresses, generated names and the width of
 columns are taken out. Where recordings of a real cluster are at hand, what can be asked of the
@@ -222,7 +222,7 @@ def test_what_the_walk_lists(kubectl: Kubectl, line: str) -> None:
     assert normal(kubectl(line)) == normal(LISTED[line])
 
 
-# Files whose command can be asked again of the walk's last state, and answers the same.
+# Files whose command can be asked again of the run's last state, and answers the same.
 COMPARED = [
     *("01-cluster-info", "02-get-crd", "02-get-svc", "02-get-webhooks"),
     *("03-get-deploy-wide", "03-get-ep", "03-get-eps", "03-get-rs", "03-get-sa", "03-get-svc"),

@@ -122,7 +122,7 @@ async def hear(address: str, port: int) -> str:
 def test_a_service_answers_at_its_own_address_and_at_the_node(
     tmp_path: Path, block: Block
 ) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         node, one, two = Node(block, tmp_path), block.pods.take(), block.pods.take()
         async with pod(one), pod(two), node.started():
             await node.endpoints(one, two)
@@ -135,11 +135,11 @@ def test_a_service_answers_at_its_own_address_and_at_the_node(
             assert await node.answers(block.node, 30000) == set()
         assert node.log == []
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_it_follows_the_api_and_the_doors(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         node, one = Node(block, tmp_path), block.pods.take()
         async with node.started() as proxy, asyncio.timeout(10):
             running = asyncio.create_task(proxy.run())
@@ -159,11 +159,11 @@ def test_it_follows_the_api_and_the_doors(tmp_path: Path, block: Block) -> None:
 
             running.cancel()
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_the_end_of_its_envoy_is_an_error(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         node = Node(block, tmp_path)
         async with node.started() as proxy, asyncio.timeout(10):
             running = asyncio.create_task(proxy.run())
@@ -173,11 +173,11 @@ def test_the_end_of_its_envoy_is_an_error(tmp_path: Path, block: Block) -> None:
             with pytest.raises(EnvoyFailed, match="kube-proxy's Envoy ended"):
                 await running
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_an_open_connection_survives_a_change_of_endpoints(tmp_path: Path, block: Block) -> None:
-    async def walk() -> None:
+    async def scenario() -> None:
         node, one, two = Node(block, tmp_path), block.pods.take(), block.pods.take()
 
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -196,7 +196,7 @@ def test_an_open_connection_survives_a_change_of_endpoints(tmp_path: Path, block
             assert await asyncio.wait_for(reader.readline(), 10) == b"after\n"
             writer.close()
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_ports_this_user_may_not_bind_are_skipped_and_that_is_said_once(
@@ -204,7 +204,7 @@ def test_ports_this_user_may_not_bind_are_skipped_and_that_is_said_once(
 ) -> None:
     monkeypatch.setattr(kubeproxy, "lowest_port", lambda: 1024)
 
-    async def walk() -> None:
+    async def scenario() -> None:
         node, one = Node(block, tmp_path), block.pods.take()
         async with pod(one), node.started(port=80):
             await node.endpoints(one)
@@ -213,7 +213,7 @@ def test_ports_this_user_may_not_bind_are_skipped_and_that_is_said_once(
             await node.proxy.refresh()
         assert node.log == ["no ClusterIP below port 1024: this user may not bind one there"]
 
-    asyncio.run(walk())
+    asyncio.run(scenario())
 
 
 def test_headless_services_have_no_listener() -> None:

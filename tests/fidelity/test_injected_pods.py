@@ -61,7 +61,7 @@ def _wished(state: str, app: str) -> Body:
 def _made(state: str) -> dict[str, Body]:
     """What the stand-in makes of all of them."""
 
-    async def walk() -> dict[str, Body]:
+    async def scenario() -> dict[str, Body]:
         with tempfile.TemporaryDirectory() as folder:
             async with meshed(Path(folder), _WAYS[state]) as mesh, mesh.pilot():
                 await mesh.trusted()
@@ -79,7 +79,7 @@ def _made(state: str) -> dict[str, Body]:
             await mesh.api.create("serviceaccounts", account_, "bookinfons")
         return await mesh.api.create("pods", wished, "bookinfons")
 
-    return asyncio.run(walk())
+    return asyncio.run(scenario())
 
 
 def _comparable(pod: Body) -> Body:

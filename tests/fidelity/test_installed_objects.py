@@ -69,19 +69,19 @@ def _id(body: Body) -> Id:
 def _installed(of: Installation) -> dict[Id, Body]:
     """The stand-in's objects as they stand in its API."""
 
-    async def walk() -> dict[Id, Body]:
+    async def scenario() -> dict[Id, Body]:
         api = Api(minor=_MINORS[of.version])
         await install(api, of)
         return _kept(api, {kind for kind, _ in objects(of)})
 
-    return asyncio.run(walk())
+    return asyncio.run(scenario())
 
 
 @cache
 def _rendered(version: str) -> dict[Id, Body]:
     """The charts' objects as they stand in the stand-in's API, which fills in what is default."""
 
-    async def walk() -> dict[Id, Body]:
+    async def scenario() -> dict[Id, Body]:
         api, kinds = Api(minor=_MINORS[version]), set[str]()
         for kind, body in objects(installation(version)):
             if kind in {"namespaces", "customresourcedefinitions.apiextensions.k8s.io"}:
@@ -93,7 +93,7 @@ def _rendered(version: str) -> dict[Id, Body]:
             await api.create(info.key, body, body["metadata"].get("namespace"))
         return _kept(api, kinds)
 
-    return asyncio.run(walk())
+    return asyncio.run(scenario())
 
 
 def _of_charts(version: str) -> Iterator[Body]:

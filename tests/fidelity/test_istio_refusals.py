@@ -37,7 +37,7 @@ def _exchange(name: str) -> Body:
 def _answers() -> dict[str, Answer]:
     """What the stand-in answers to all of the recorded requests."""
 
-    async def walk() -> dict[str, Answer]:
+    async def scenario() -> dict[str, Answer]:
         with tempfile.TemporaryDirectory() as folder:
             async with meshed(Path(folder)) as mesh, mesh.pilot():
                 await mesh.trusted()
@@ -64,7 +64,7 @@ def _answers() -> dict[str, Answer]:
             return Answer(201, None, warning)
         return Answer(refusal.code, refusal.status, warning)
 
-    return asyncio.run(walk())
+    return asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("name", _NAMES)

@@ -143,7 +143,7 @@ def page(text: str) -> str:
 
 
 def replayed(state: str, *, apart: bool = False) -> Replay:
-    """The walk's own cluster with everything that it was asked."""
+    """The run's own cluster with everything that it was asked."""
     kube = Replay(state, apart=apart)
     for path, name in CURLED.items():
         kube.replies[LISTENER, path] = ISTIO_1_29.text(f"kubectl/07-curl-{name}.txt")

@@ -33,7 +33,7 @@ CUT = "the recorded page is cut after 1500 bytes"
 NO_POD = "the pods that opt out were not recorded"
 NO_CNI = "the recorded mesh was without Istio's CNI plugin; see test_cni"
 
-# Claims that cannot be asked of the recording of the walk itself, and why.
+# Claims that cannot be asked of the recording of the run itself, and why.
 NOT_RECORDED = {
     "injection/a-pod-that-opts-out-stays-without": NO_POD,
     "injection/a-pod-in-an-unlabelled-namespace-stays-without": NO_POD,
@@ -80,7 +80,7 @@ NOT_SO = {
 }
 
 
-# The recorded state that shows each moment of the walk.
+# The recorded state that shows each moment of the run.
 MOMENTS = {
     "cluster": "1-fresh-cluster",
     "installation": "2-istio-installed",
@@ -93,7 +93,7 @@ MOMENTS = {
 
 
 def world(variant: str = "", broken: Replay | None = None) -> World:
-    """The recorded walk, or a mesh installed otherwise, or one that a fault broke."""
+    """The recorded run, or a mesh installed otherwise, or one that a fault broke."""
     state, absent, revision, features = VARIANTS.get(variant, ("", frozenset[str](), "", DEMO))
 
     def kube(moment: str) -> Kube:

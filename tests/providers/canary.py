@@ -1,7 +1,7 @@
 """A pytest plugin that plants secrets where a real cluster has them, then fails a claim.
 
-Loaded into a walk over the embedded cluster by `test_canary`; what it plants must be found in
-nothing that the walk leaves or says.
+Loaded into a run over the embedded cluster by `test_canary`; what it plants must be found in
+nothing that the run leaves or says.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
     documents: Callable[..., Iterable[Body]] = making.documents
     patch.setattr(making, "documents", lambda expected: list(map(planted, documents(expected))))
-    walk = state_of(config)
+    state = state_of(config)
 
     def fail(sample: Sample) -> None:
         secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "canary"}}
@@ -65,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
         with sample.kube.forward(pod.name, sample.namespace, 9080) as port:
             for agent in (f"password={LOGGED}", f"Authorization: Bearer {BEARER}"):
                 port.get("/health", {"User-Agent": agent})
-        assert walk.access
-        kubeconfig = walk.access.kubeconfig.read_text()
+        assert state.access
+        kubeconfig = state.access.kubeconfig.read_text()
         print(kubeconfig)  # noqa: T201  # as a careless claim would
         note(f"token: {NOTED}")
         record("image", "details", f"https://user:{SEEN}@registry.example/details")

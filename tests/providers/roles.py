@@ -1,4 +1,4 @@
-"""`python -m tests.providers.roles`: write docs/rbac again, from walks over the embedded cluster.
+"""`python -m tests.providers.roles`: write docs/rbac again, from runs over the embedded cluster.
 
 Each walk takes it as `--provider existing` takes any cluster, and writes down what it asked for.
 """

@@ -1,4 +1,4 @@
-"""Secrets that a cluster holds reach nothing that a walk leaves or says."""
+"""Secrets that a cluster holds reach nothing that a run leaves or says."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Left:
-    """What one walk left and said.
+    """What one run left and said.
 
     Attributes:
         texts: every file that it left, and its output.
@@ -34,7 +34,7 @@ class Left:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
-    """A walk over the embedded cluster, with secrets planted in it."""
+    """A run over the embedded cluster, with secrets planted in it."""
     home = tmp_path_factory.mktemp("canary")
     folder, told = home / "out", home / "told.json"
     command = [sys.executable, "-m", "pytest", "-p", "tests.providers.canary"]

@@ -83,7 +83,7 @@ def objects(kube: Kube) -> dict[str, str]:
 
 @contextmanager
 def walking(there: Standin, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A walk over it, as a process of its own."""
+    """A run over it, as a process of its own."""
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
     command += ["--kube-context", there.ready["context"], "--reports-dir", str(folder), *options]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""However a walk is ended, nothing is left running and its report says INCOMPLETE."""
+"""However a run is ended, nothing is left running and its report says INCOMPLETE."""
 
 import json
 import os

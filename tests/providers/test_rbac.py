@@ -1,4 +1,4 @@
-"""The roles of docs/rbac: a walk passes with just them, and whatever is taken away is missed."""
+"""The roles of docs/rbac: a run passes with just them, and whatever is taken away is missed."""
 
 from __future__ import annotations
 

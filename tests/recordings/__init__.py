@@ -65,7 +65,7 @@ def _files(name: str) -> Mapping[str, str]:
         }
 
 
-# Made by hand, before `tests.record` was there: a walk's states, and meshes installed otherwise.
+# Made by hand, before `tests.record` was there: a run's states, and meshes installed otherwise.
 ISTIO_1_29 = Recording("1.29.6-1.34.4-native")
 BY_HAND = {
     "": ISTIO_1_29,
@@ -78,7 +78,7 @@ def state_of(name: str) -> dict[str, list[dict[str, Any]]]:
     """Every object of a state that was recorded by hand, by kind; a new copy each time.
 
     Args:
-        name: `4-injected` of the walk, or with another way before it: `helm/injected`.
+        name: `4-injected` of a run, or with another way before it: `helm/injected`.
     """
     way, _, state = name.rpartition("/")
     of = BY_HAND[way]

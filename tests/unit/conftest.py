@@ -1,4 +1,4 @@
-"""SmallRuns over a cluster that is only said to be there."""
+"""Runs over a cluster that does not really exist."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.small_runs import SmallRuns
 
 @pytest.fixture
 def runs(pytester: pytest.Pytester) -> SmallRuns:
-    """A folder to walk in, rehearsed."""
+    """A folder to run in, rehearsed."""
     return SmallRuns(pytester).begin()

@@ -1,4 +1,4 @@
-"""A walk that is ended at any of its stages says INCOMPLETE in every file."""
+"""A run that is ended at any of its stages says INCOMPLETE in every file."""
 
 from xml.etree import ElementTree as ET
 
@@ -53,7 +53,7 @@ WAYS = [
 
 
 def aborted(pytester: pytest.Pytester, stage: Stage, where: str, how: str) -> Ended:
-    """A walk of one claim a stage, ended in this one."""
+    """A run of one claim a stage, ended in this one."""
     what = {"preparing": stage.preparation, "asking": stage.name}.get(
         where, f"_{stage.number:02}_"
     )

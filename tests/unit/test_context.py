@@ -241,3 +241,9 @@ def test_an_existing_cluster_is_awaited_as_patiently_as_asked() -> None:
     assert time.monotonic() - began < 10
     [warning] = warnings
     assert warning.endswith("s: seatrial-r1")
+
+
+def test_no_impatience_shortens_what_the_clusters_controllers_need() -> None:
+    asked = timeout("a deleted pod is gone", 45, least=30)
+    assert [asked.scaled(factor).seconds for factor in (0.05, 1, 2)] == [30, 45, 90]
+    assert timeout("pods become ready", 120).scaled(0.05).seconds == 6

@@ -191,7 +191,7 @@ def test_nothing_is_asked_when_the_time_is_over() -> None:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Diagnostics:
-    """The diagnostics of a walk that writes here."""
+    """The diagnostics of a run that writes here."""
     state = RunState(Settings("embedded", "1.31.0", "1.35", "smoke", tmp_path))
     return Diagnostics(state)
 

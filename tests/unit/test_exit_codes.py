@@ -13,7 +13,7 @@ from tests.small_runs import SmallRuns
 pytest_plugins = ["pytester"]
 
 
-def walk(*verdicts: Verdict, require_all: bool = False, partial: bool = False) -> RunState:
+def ended(*verdicts: Verdict, require_all: bool = False, partial: bool = False) -> RunState:
     made = RunState(
         Settings("embedded", "1.31.0", "1.35", "smoke", Path(), require_all=require_all)
     )
@@ -45,18 +45,18 @@ def walk(*verdicts: Verdict, require_all: bool = False, partial: bool = False) -
     ],
 )
 def test_the_exit_code_of_an_ended_walk(verdicts: list[Verdict], pytests: int, code: int) -> None:
-    assert walk(*verdicts).exit_code(pytests) == code
+    assert ended(*verdicts).exit_code(pytests) == code
 
 
 @pytest.mark.parametrize("stopped", [13, 11, 10, 2])
 def test_why_a_walk_was_stopped_comes_before_what_failed(stopped: int) -> None:
-    made = walk("failed", "blocked")
+    made = ended("failed", "blocked")
     made.stop("because", stopped)
     assert made.exit_code(2) == stopped
 
 
 def test_the_first_reason_to_stop_counts() -> None:
-    made = walk()
+    made = ended()
     made.stop("the cluster died", 10)
     made.stop("stopped by SIGTERM", 2)
     assert made.stopped is not None
@@ -64,11 +64,11 @@ def test_the_first_reason_to_stop_counts() -> None:
 
 
 def test_require_all_makes_not_claimed_a_failure() -> None:
-    assert walk("passed", "not-claimed", require_all=True).exit_code(0) == 12
+    assert ended("passed", "not-claimed", require_all=True).exit_code(0) == 12
 
 
 def test_require_all_lets_be_what_is_no_part_of_the_mesh() -> None:
-    made = walk("passed", "not-claimed", require_all=True)
+    made = ended("passed", "not-claimed", require_all=True)
     made.results = {k: replace(a, required=False) for k, a in made.results.items()}
     assert made.exit_code(0) == 0
 

@@ -1,4 +1,4 @@
-"""The walk itself, short: what a user's machine may have set must not matter."""
+"""The run itself, short: what a user's machine may have set must not matter."""
 
 import json
 import os
