@@ -1,10 +1,11 @@
 """`python -m tests.providers.roles`: write docs/rbac again, from runs over the embedded cluster.
 
-Each walk takes it as `--provider existing` takes any cluster, and writes down what it asked for.
+Each run takes it as `--provider existing` takes any cluster, and writes down what it requested.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -28,7 +29,7 @@ PROFILES = {
 }
 
 
-def walk(
+def run_suite(
     kubeconfig: Path, reports: Path, *options: str, context: str = CONTEXT
 ) -> subprocess.CompletedProcess[str]:
     """Run over a cluster that is there already."""
@@ -53,6 +54,9 @@ def cluster_of(pair: Pair) -> tuple[str, ...]:
 
 def main() -> int:
     """Run once for each role on the newest and the oldest pair; a role grants what both need."""
+    argparse.ArgumentParser(
+        prog="python -m tests.providers.roles", description=__doc__
+    ).parse_args()
     needed: dict[str, set[Permission]] = {name: set() for name in PROFILES}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -60,7 +64,7 @@ def main() -> int:
             with started(home, *cluster_of(pair)) as cluster:
                 for name, options in PROFILES.items():
                     path = home / f"{name}-{pair.istio}.yaml"
-                    done = walk(cluster.kubeconfig, home, *options, "--write-role", str(path))
+                    done = run_suite(cluster.kubeconfig, home, *options, "--write-role", str(path))
                     sys.stdout.write(f"Istio {pair.istio}, {name}: {done.returncode}\n")
                     if not path.exists():
                         sys.stdout.write(done.stdout + done.stderr)

@@ -186,7 +186,7 @@ def test_xdist_is_refused(runs: SmallRuns) -> None:
     assert (ended.code, ended.report["complete"]) == (4, False)
 
 
-def test_what_does_not_fit_is_walked_over_where_that_is_allowed(runs: SmallRuns) -> None:
+def test_what_does_not_fit_is_tested_where_that_is_allowed(runs: SmallRuns) -> None:
     ended = runs.run("--kube-version", "1.20", "--allow-unsupported")
     assert ended.code == 0
     assert ended.report["subject"]["istio"] == "1.31.0"

@@ -108,7 +108,7 @@ NO_PART_OF_IT = {
 }
 
 
-def walk(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
+def run_over(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
     with walking(there, folder, *options) as process:
         process.wait(SECONDS)
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
@@ -293,7 +293,7 @@ def test_a_newer_kubernetes_is_a_warning_and_one_claim(
 ) -> None:
     home = tmp_path_factory.mktemp("newer")
     with started(home, "--istio-version", "1.29.6", "--kube-version", "1.37.0") as cluster:
-        report = walk(cluster, tmp_path, "--profile", "readonly")
+        report = run_over(cluster, tmp_path, "--profile", "readonly")
     assert set(verdicts(report, "failed")) == {"cluster/the-kubernetes-version-is-supported"}
     assert report["exit_code"] == 1
     assert len(verdicts(report, "passed")) > 30
@@ -301,7 +301,7 @@ def test_a_newer_kubernetes_is_a_warning_and_one_claim(
 
 def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path: Path) -> None:
     before, config = objects(kube), there.kubeconfig.read_bytes()
-    report = walk(there, tmp_path)
+    report = run_over(there, tmp_path)
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
     asked = verdicts(report, "passed")
     assert {"gateway/the-products-are-json", "workloads/every-proxy-is-in-sync"} <= set(asked)
@@ -315,7 +315,7 @@ def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path
 
 def test_a_health_check_writes_nothing(there: Standin, kube: Kube, tmp_path: Path) -> None:
     before = objects(kube)
-    report = walk(there, tmp_path, "--profile", "readonly")
+    report = run_over(there, tmp_path, "--profile", "readonly")
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
     assert len(verdicts(report, "passed")) > 30
     assert objects(kube) == before

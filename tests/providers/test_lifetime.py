@@ -269,7 +269,7 @@ def test_a_later_ctrl_c_cuts_taking_down_short(runs: SmallRuns) -> None:
         def interrupted() -> None:
             run.process.send_signal(signal.SIGINT)
             if run.process.poll() is None:
-                raise ClaimFailed("the walk", expected="ended", got="running")
+                raise ClaimFailed("the run", expected="ended", got="running")
 
         eventually(interrupted, within=ENDS, every=0.5)
         output = run.rest()
@@ -293,8 +293,8 @@ def test_a_walk_whose_parent_is_gone_ends(runs: SmallRuns) -> None:
     runs.begin(world=SLOW.format(where="asking", takes=0))
     (runs.pytester.path / "suites" / "test_01_cluster.py").unlink()
     runs.claims("03_sample", SLOW_CLAIM.format(where="asking"))
-    walk = f"{sys.executable} -m pytest suites -s --provider embedded & wait"
-    with started(["/bin/sh", "-c", walk], runs.pytester.path, runs.folder) as run:
+    command = f"{sys.executable} -m pytest suites -s --provider embedded & wait"
+    with started(["/bin/sh", "-c", command], runs.pytester.path, runs.folder) as run:
         run.read_until("ASKING")
         run.process.kill()
         report = run.ended()

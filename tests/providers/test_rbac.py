@@ -17,7 +17,7 @@ from fixtures.k8s.roles import GROUP, HOME, Permission, granted
 from fixtures.providers.base import Access
 from fixtures.providers.request_log import VERBS, ApiRequest
 from tests.embedded.conftest import started
-from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, walk
+from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, run_suite
 
 Body = dict[str, Any]
 
@@ -101,7 +101,7 @@ def test_there_is_a_role_for_each_kind_of_walk() -> None:
 @pytest.mark.parametrize("name", ["readonly", "conformance"])
 def test_a_walk_passes_with_just_its_role(ruled: Ruled, tmp_path: Path, name: str) -> None:
     ruled.grant(name)
-    done = walk(ruled.kubeconfig, tmp_path, *PROFILES[name])
+    done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES[name])
     assert done.returncode == 0, done.stdout + done.stderr
     report = read(tmp_path)
     verdicts = [claim["verdict"] for claim in report["claims"]]
@@ -140,7 +140,7 @@ def test_who_lacks_a_permission_reads_which_in_one_line(ruled: Ruled, tmp_path: 
         "", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "list"
     )
     ruled.grant("readonly", without=wanted)
-    done = walk(ruled.kubeconfig, tmp_path, *PROFILES["readonly"])
+    done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES["readonly"])
     assert done.returncode == 1
     [message] = {c["message"] for c in read(tmp_path)["claims"] if c["verdict"] == "error"}
     assert message == (
