@@ -14,6 +14,7 @@ from typing import get_args
 
 from fixtures.claims.observations import Kind
 from fixtures.claims.waiting import Wait
+from fixtures.run.cluster import origin
 from fixtures.run.next_steps import reach
 from fixtures.run.stages import RESERVED, Stage
 from fixtures.run.state import VERDICTS, BrokenStage, Result, RunState, Verdict
@@ -230,7 +231,7 @@ def subject_of(state: RunState) -> Subject:
     """What a run is about, as far as it got to know."""
     settings, access = state.settings, state.access
     evidence = access.evidence if access else "none"
-    if not access and settings and settings.provider == "embedded":
+    if not access and settings and origin(settings.provider) == "simulated":
         evidence = "rehearsal"
     return Subject(
         istio=settings.istio_version if settings else "",

@@ -20,7 +20,10 @@ CLAIM = "@so()\ndef test_a(cluster): inspected_one(1)\n"
 FAULT, LIVELY = next(iter(CATALOGUE)), next(iter(LIVE))
 BAD = [
     pytest.param(
-        ("--provider", "minikube"), 4, "minikube: unknown; there are auto", id="provider"
+        ("--provider", "no-such-provider"),
+        4,
+        "no-such-provider: unknown; there are auto",
+        id="provider",
     ),
     pytest.param(
         ("--profile", "full"), 4, "--profile full: unknown; there are smoke", id="profile"
@@ -117,7 +120,7 @@ def test_bad_input_is_one_line_and_an_incomplete_report(
 def test_bad_input_leaves_an_earlier_complete_report(runs: SmallRuns) -> None:
     before = runs.run().report
     assert before["complete"] is True
-    ended = runs.run("--provider", "minikube")
+    ended = runs.run("--provider", "no-such-provider")
     assert ended.code == 4
     assert ended.report == before
 

@@ -34,7 +34,7 @@ from fixtures.providers.embedded_process import Embedded
 from fixtures.providers.existing import Existing
 from fixtures.providers.kind.directories import of_user
 from fixtures.run import kind_options
-from fixtures.run.cluster import PROVIDERS, kind_for, refusal
+from fixtures.run.cluster import PROVIDERS, kind_for, origin, refusal
 from fixtures.run.settings import Settings
 from fixtures.run.timeline import Timeline
 from tests.embedded.conftest import VERSIONS, started
@@ -60,12 +60,14 @@ class Case:
         provide: begins to provide.
         evidence: what its answers are worth.
         outside: what stands outside of what it makes, and must stand so afterwards.
+        name: what `--provider` calls it.
         outlives: whether its cluster was there before, and is there afterwards.
     """
 
     provide: Callable[[], AbstractContextManager[Access]]
     evidence: str
     outside: Callable[[], object]
+    name: str = ""
     outlives: bool = False
 
 
@@ -73,10 +75,12 @@ class Case:
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Case]:
-    folder = tmp_path_factory.mktemp(request.param)
-    with pytest.MonkeyPatch.context() as patch, CASES[request.param](folder) as made:
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    with pytest.MonkeyPatch.context() as patch, case_of(name)(folder) as made:
         patch.setattr(tempfile, "tempdir", str(folder))
-        yield replace(made, outside=lambda: (sorted(folder.glob("seatrial-*")), made.outside()))
+        outside = lambda: (sorted(folder.glob("seatrial-*")), made.outside())  # noqa: E731  # one place
+        yield replace(made, outside=outside, name=name, outlives=origin(name) == "taken")
 
 
 @contextmanager
@@ -98,7 +102,7 @@ def existing(folder: Path) -> Iterator[Case]:
         owner = Kube.connect(Access(file, context, None, "rehearsal", "test", "1", "1"))
         try:
             outside = lambda: (file.read_bytes(), *_objects(owner))  # noqa: E731  # one place
-            yield Case(provider.provide, "rehearsal", outside, outlives=True)
+            yield Case(provider.provide, "rehearsal", outside)
         finally:
             owner.close()
 
@@ -143,6 +147,14 @@ CASES: dict[str, Callable[[Path], AbstractContextManager[Case]]] = {
 }
 
 
+def case_of(name: str) -> Callable[[Path], AbstractContextManager[Case]]:
+    """The case of a provider; each has one."""
+    if name not in CASES:
+        line = "tests/providers/test_contract.py: CASES has no case for the provider"
+        pytest.fail(f"{line} {name}, which fixtures/run/cluster.py has in PROVIDERS: add one")
+    return CASES[name]
+
+
 def _objects(kube: Kube) -> list[tuple[str, str]]:
     """Every object that tells somebody was here; leader elections are Istio's own."""
     return [
@@ -157,6 +169,7 @@ def test_access_is_of_use_and_says_what_it_is_worth(case: Case) -> None:
     before = case.outside()
     with case.provide() as access:
         assert access.evidence == case.evidence
+        assert access.provider == case.name
         assert access.kubeconfig.stat().st_mode & 0o077 == 0
         assert access.features <= set(get_args(Feature)) | set(ACCESS_PATHS)
         names = access.namespaces

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.providers.base import Access, Namespaces
+from fixtures.run.cluster import PROVIDERS, Row, existing
 from fixtures.run.next_steps import aimed, reach
 from fixtures.run.settings import Settings
 from fixtures.run.state import RunState
@@ -61,6 +62,13 @@ def test_namespaces_that_are_removed_are_named_with_what_keeps_them() -> None:
     assert "seatrial-a, seatrial-a-outside, seatrial-a-labelled" in line
     assert "--keep" in line
     assert "diagnostics/" in line
+
+
+def test_a_cluster_that_is_taken_did_not_end_with_the_run_whatever_its_provider_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "mine", Row("taken", existing))
+    assert reach(state(replace(SETTINGS, provider="mine"))) == reach(state())
 
 
 def test_nothing_is_said_of_what_stays() -> None:
