@@ -31,7 +31,7 @@ EXIT_WORDS = {
     5: "nothing was selected",
     10: "the cluster could not be provided, or was lost",
     11: "this host is not fit",
-    12: "a required claim is missing, blocked or inspected nothing",
+    12: "a required claim is missing, blocked, inspected nothing, or not claimed (--require-all)",
     13: "unsafe target refused",
 }
 # With these the run came to its end.

@@ -106,3 +106,16 @@ def test_the_table_names_faults_and_claims_without_one() -> None:
     text = table([judge(FAULT, report(), 1.0)], ["sample/nothing-breaks-me"])
     assert "| gateway-object-deleted | 7 | gateway/one | 12 |" in text
     assert "Claims that no fault makes fail: sample/nothing-breaks-me." in text
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--onyl", "unknown option --onyl; did you mean --only?"), ("-k", "unknown option -k")],
+)
+def test_an_option_that_no_run_has_is_refused_at_once(
+    option: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option, "gateway-object-deleted"])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err

@@ -90,7 +90,7 @@ def test_faults_are_noticed_and_reverted(there: Standin, tmp_path: Path) -> None
     assert {c["message"].partition(" ")[2] for c in unasked} <= {
         "Gateway API is not installed in this cluster",
         "the injector's values this mesh is without Istio's CNI plugin",
-        "1.29.6 takes any port for that of metrics",
+        "1.29.6 accepts any metrics port",
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.claims import ClaimFailed, NotTested, Unrecoverable
-from fixtures.claims.deadlines import POD_GONE, timeout
+from fixtures.claims.deadlines import POD_GONE, documented_limit, timeout
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
@@ -319,7 +319,9 @@ def test_an_image_of_another_version_is_noticed_and_a_flavour_is_not() -> None:
     assert "expected pilot:1.29.6, got pilot:1.29.5" in str(seen(subject.expect_images))
 
 
-def test_a_missing_root_certificate_is_noticed() -> None:
+def test_a_missing_root_certificate_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = documented_limit("it is distributed", 0.1, source="a test")
+    monkeypatch.setattr("fixtures.istio.control_plane.ROOT_DISTRIBUTED", limit)
     kube, subject = plane()
     kube.change(
         "configmaps",
