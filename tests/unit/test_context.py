@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,13 @@ from fixtures.claims.deadlines import DELETED, NAMESPACES_GONE, POD_GONE, Deadli
 from fixtures.claims.observations import Observations, observing
 from fixtures.claims.threads import start_thread
 from fixtures.claims.waiting import (
+    Wait,
     WaitCancelled,
     change_wait_policy,
     consistently,
     eventually,
     scaled,
+    shortened,
     wait_policy,
 )
 from fixtures.k8s import Body, Unreachable
@@ -247,3 +249,10 @@ def test_no_impatience_shortens_what_the_clusters_controllers_need() -> None:
     asked = timeout("a deleted pod is gone", 45, least=30)
     assert [asked.scaled(factor).seconds for factor in (0.05, 1, 2)] == [30, 45, 90]
     assert timeout("pods become ready", 120).scaled(0.05).seconds == 6
+
+
+def test_a_share_of_a_wait_is_on_top_of_the_runs_own_patience() -> None:
+    waits: list[Wait] = []
+    with wait_policy(factor=0.02, on_end=waits.append), shortened(0.5), suppress(ClaimFailed):
+        eventually(never, within=timeout("it becomes so", 1))
+    assert [wait.budget for wait in waits] == [0.01]
