@@ -139,11 +139,11 @@ def _failure(cause: _Cause, results: Sequence[Result]) -> Failure:
     )
 
 
-def _order(failure: Failure) -> tuple[float, bool]:
-    """By stage, but for a stage that explains an earlier one; what blocks others comes first."""
+def _order(failure: Failure) -> float:
+    """By stage, but for a stage that explains an earlier one; within one, as its claims stand."""
     number = failure.stage.number
     before = min((BY_NAME[name].number for name in failure.stage.explains), default=number + 1)
-    return min(before - 0.5, number), not failure.blocked
+    return min(before - 0.5, number)
 
 
 def _explained(found: Sequence[Failure]) -> tuple[Failure, ...]:
