@@ -382,10 +382,13 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube
     with taken(there).provide() as access:
         run = {**ours, **access.namespaces.labels}
         kube.create("namespaces", {"metadata": {"name": "in-use", "labels": run}})
+        begins_alike = {**ours, RUN: run[RUN][:2]}
+        kube.create("namespaces", {"metadata": {"name": "begins-alike", "labels": begins_alike}})
         said = " ".join(line for _, line in clean(there.ready["context"], config))
         assert "namespace left: removed" in said
         assert "namespace kept: kept" in said
         assert f"namespace in-use: in use by {owner()}" in said
+        assert "namespace begins-alike: removed" in said
         assert "somebodys" not in said
     for name in ("kept", "somebodys"):
         kube.delete("namespaces", name, missing_ok=False)
