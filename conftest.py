@@ -16,6 +16,7 @@ pytest_plugins = [
     "fixtures.run.options",
     "fixtures.run.plan",
     "fixtures.run.prove",
+    "fixtures.run.reading",
     "fixtures.run.roles",
     "fixtures.run.signals",
     "fixtures.setup.addons",

@@ -21,6 +21,7 @@ from fixtures.claims import ClaimFailed
 from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
 from fixtures.k8s import Kube, wire
+from fixtures.k8s.node import Node
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
@@ -364,7 +365,7 @@ def test_the_way_in_is_tried_and_not_believed(
     monkeypatch: pytest.MonkeyPatch, taking: set[tuple[str, int]], way: tuple[str, str | None]
 ) -> None:
     monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
-    node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
+    node = Node("n", "", "", "10.0.0.1", addresses=("10.0.0.1",))
     assert finding._access_path(service("10.9.9.9", 30000, 15021), [node]) == way
     assert finding._access_path(None, [node]) == ("", None)
 
