@@ -17,6 +17,7 @@ pytest_plugins = [
     "fixtures.run.plan",
     "fixtures.run.prove",
     "fixtures.run.reading",
+    "fixtures.run.requested",
     "fixtures.run.roles",
     "fixtures.run.signals",
     "fixtures.setup.addons",
