@@ -36,6 +36,8 @@ NAMES = (*bundle.WRITTEN, *bundle.ALSO, bundle.NAME, DRAWN)
 # The host's fault, not the mesh's: no room for the report.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_FIT, UNSAFE = 11, 13
+# With these nothing was made yet of which something could be seen.
+REFUSALS = {4, 5, NOT_FIT, UNSAFE}
 
 
 @pytest.hookimpl(tryfirst=True)  # before the options are checked: bad input has a report, too
@@ -164,9 +166,10 @@ class Recorder:
 
     def _refused(self, run: Run) -> bool:
         """Whether this run has nothing to show that is worth the report of an earlier one."""
-        tested = any(result.tested for result in run.results)
+        if not self._earlier.started or any(result.tested for result in run.results):
+            return False
         left = any(path.is_file() for path in (self.folder / FOLDER).rglob("*"))
-        return bool(self._earlier.started) and not (tested or left)
+        return run.exit_code in REFUSALS or not left
 
     def _say(self, line: str) -> None:
         """Tell the user where no file can."""

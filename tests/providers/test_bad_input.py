@@ -95,6 +95,12 @@ BAD = [
     pytest.param(
         ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
     ),
+    pytest.param(
+        ("--provider", "kind", "--node-image", "kindest/node:v1.34.1", "--kube-version", "1.35"),
+        4,
+        "kindest/node:v1.34.1: --kube-version says 1.35; leave one out",
+        id="an image of another Kubernetes",
+    ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
 
