@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_what_is_lacking_is_one_line(
     assert not machine.calls("kind create")
 
 
-def with_cgroup_v1(machine: Standins, kube: str, **other: str) -> Kind:
+def with_cgroup_v1(machine: Standins, kube: str, **other: Any) -> Kind:
     machine.answer(about(CgroupVersion="1"))
     made = provider(machine, **other)
     return replace(made, tools=replace(made.tools, kube=kube))
