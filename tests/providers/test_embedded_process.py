@@ -1,6 +1,7 @@
 """The embedded cluster's provider: what it says when the process does not do as it should."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
