@@ -53,6 +53,9 @@ def test_kinds_come_and_go_with_their_versions() -> None:
     assert newer.get("podsecuritypolicies.policy") is None
     assert older.get("servicecidrs.networking.k8s.io") is None
     assert newer.get("servicecidrs.networking.k8s.io")
+    assert newer.get("mutatingadmissionpolicies.admissionregistration.k8s.io") is None
+    assert Registry(36).get("mutatingadmissionpolicies.admissionregistration.k8s.io")
+    assert Registry(36).get("mutatingadmissionpolicybindings.admissionregistration.k8s.io")
     pods = [registry.get("pods") for registry in (Registry(32), newer)]
     assert ["resize" in one.subresources for one in pods if one] == [False, True]
 

@@ -108,6 +108,7 @@ def test_living_B2_kinds_that_tell_it_in_events_alone(kube: Replay, kind: str) -
     event = {
         "metadata": {"name": "db.1", "namespace": "bookinfons"},
         "involvedObject": {"kind": kind, "namespace": "bookinfons", "name": "db"},
+        "type": "Warning",
         "reason": "FailedCreate",
         "message": f"create Pod db-1 in {kind} db failed error: {FORBIDDEN}",
         "firstTimestamp": LONG_AGO,
@@ -153,7 +154,7 @@ def test_living_B3_injected_pods_never_leave_init(kube: Replay) -> None:
     kube.change("pods", "reviews-v1", partial(in_init, "istio-init", **CRASHES))
     said = fails(of(kube, "fleet").expect_started)
     assert "2 of 8 pods of the mesh" in said
-    assert "bookinfons/ratings-v1 stays in Init, container istio-init, for " in said
+    assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in said
     assert "CrashLoopBackOff: back-off 40s restarting failed" in said
 
 
@@ -165,7 +166,7 @@ def test_living_B3_a_sidecar_that_never_starts_keeps_its_pod_in_init(kube: Repla
     kube.change("pods", "ratings", change)
     said = fails(of(kube, "fleet").expect_started)
     assert "stays in Init, container istio-proxy, " in said
-    assert "since 2026-01-02 03:04:05 UTC: runs and has not started" in said
+    assert "since 2026-01-02 03:04:05 UTC: it runs and has not started" in said
 
 
 def creating(pod: Body) -> None:
@@ -215,7 +216,7 @@ def test_living_B6_pods_that_never_leave_container_creating(
     kube.change("pods", "ratings", creating)
     about(kube, "ratings", reason, words)
     said = fails(of(kube, "fleet").expect_started)
-    assert "bookinfons/ratings-v1 stays in ContainerCreating, for " in said
+    assert "Deployment bookinfons/ratings-v1 stays in ContainerCreating, for " in said
     assert f"{reason}: {words}" in said
 
 
@@ -231,7 +232,9 @@ def test_living_H13_a_pod_that_waits_for_something_else(
     if reason:
         about(kube, "ratings", reason, words)
     (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert told.startswith("of the mesh, but not Istio's doing: bookinfons/ratings-v1 stays in")
+    assert told.startswith(
+        "of the mesh, but not Istio's doing: Deployment bookinfons/ratings-v1 stays in"
+    )
     assert words in told
 
 

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from fixtures.k8s import Body, Kube, Refused
+from fixtures.providers.read_once import ReadOnce
 from tests.recordings import state_of
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class FakeKube:
@@ -28,6 +34,19 @@ class FakeKube:
         bodies = [b for b in self._kinds.get(kind, []) if _in(b, namespace)]
         chosen = [b for b in bodies if _fits(b, labels)]
         return [b for b in chosen if _has(b, fields)]
+
+    @property
+    def read_once(self) -> ReadOnce:
+        """Nothing is kept: a test may change the state at any time."""
+        return ReadOnce()
+
+    def read(
+        self, kind: str, shape: type[S], make: Callable[[S], T], **chosen: Any
+    ) -> tuple[T, ...]:
+        return tuple(make(msgspec.convert(one, shape)) for one in self.list(kind, **chosen))
+
+    def events(self, namespace: str, involved: str = "") -> list[Body]:
+        return self.list("events", namespace, fields=f"involvedObject.name={involved}")
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
         found = [b for b in self.list(kind, namespace) if b["metadata"]["name"] == name]
@@ -89,7 +108,7 @@ def _in(body: Body, namespace: str | None) -> bool:
 
 
 def _has(body: Body, fields: str) -> bool:
-    """Understand `metadata.name=x`, `involvedObject.name=x` and `reason=x`."""
+    """Understand any path, as `involvedObject.name=x,reason=y`."""
     for path, _, value in (pair.partition("=") for pair in fields.split(",") if pair):
         found: Any = body
         for part in path.split("."):
