@@ -99,13 +99,12 @@ def test_two_threads_that_need_a_kind_read_it_once() -> None:
 
 
 def test_a_read_that_failed_is_made_again() -> None:
-    kept, answers = ReadOnce(), iter([Refused(503), 3])
+    kept, failures = ReadOnce(), [Refused(503)]
 
     def read() -> int:
-        answer = next(answers)
-        if isinstance(answer, Refused):
-            raise answer
-        return answer
+        if failures:
+            raise failures.pop()
+        return 3
 
     with pytest.raises(Refused):
         kept.get("k", read)
