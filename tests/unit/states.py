@@ -45,7 +45,7 @@ class FakeKube:
     ) -> tuple[T, ...]:
         return tuple(make(msgspec.convert(one, shape)) for one in self.list(kind, **chosen))
 
-    def events(self, namespace: str, involved: str = "") -> list[Body]:
+    def events(self, namespace: str, involved: str = "") -> Any:
         return self.list("events", namespace, fields=f"involvedObject.name={involved}")
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
