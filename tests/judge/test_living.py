@@ -153,7 +153,7 @@ def test_living_B3_injected_pods_never_leave_init(kube: Replay) -> None:
     kube.change("pods", "ratings", partial(in_init, "istio-init", **CRASHES))
     kube.change("pods", "reviews-v1", partial(in_init, "istio-init", **CRASHES))
     said = fails(of(kube, "fleet").expect_started)
-    assert "2 of 8 pods of the mesh" in said
+    assert "2 of 6 pods of the mesh" in said
     assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in said
     assert "CrashLoopBackOff: back-off 40s restarting failed" in said
 
