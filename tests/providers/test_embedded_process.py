@@ -99,9 +99,9 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
         command=command,
     )
     for version, words in (("", "'--gateway-api']"), ("1.7.0", "'--gateway-api', '1.7.0']")):
-        with replace(wished, gateway_api=version).provide():
+        with replace(wanted, gateway_api=version).provide():
             assert words in log.read_text(encoding="utf-8")
-    with wished.provide() as access:
+    with wanted.provide() as access:
         assert (set(access.absent), access.revision) == ({"gone"}, "canary")
     told = log.read_text(encoding="utf-8")
     assert "'--install', 'helm', '--istio-set=revision=canary', '--istio-set=a=b'" in told

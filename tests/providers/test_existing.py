@@ -355,7 +355,7 @@ def test_a_health_check_writes_nothing(there: EmbeddedCluster, kube: Kube, tmp_p
 
 
 def test_a_health_check_lists_each_kind_once_and_never_without_a_limit(
-    there: Standin, tmp_path: Path
+    there: EmbeddedCluster, tmp_path: Path
 ) -> None:
     log = tmp_path / "requests.json"
     report = run_over(there, tmp_path, "--profile", "readonly", "--write-requests", str(log))
@@ -370,8 +370,8 @@ def test_a_health_check_lists_each_kind_once_and_never_without_a_limit(
     assert all(one["chosen"] or not one["namespace"] for one in lists if one["kind"] == "pods")
 
 
-def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
-    there: Standin, kube: Kube, tmp_path: Path
+def test_a_run_that_is_told_to_end_leaves_everything_as_it_was(
+    there: EmbeddedCluster, kube: Kube, tmp_path: Path
 ) -> None:
     before = objects(kube)
     with running(there, tmp_path) as process:
