@@ -188,8 +188,8 @@ class Terminal:
         self._out.write_sep("=", run.headline, green=run.good, red=not run.good, bold=True)
         for line in closing(run):
             self._out.write_line(line, **({"green": True} if good else {}))
-        if self.state.settings:
-            self._out.write_line(f"report: {self.state.settings.reports_dir / 'report.html'}")
+        for line in self.state.report.splitlines():
+            self._out.write_line(f"report: {line}")
 
 
 def failures(run: Run) -> Iterator[str]:
@@ -258,7 +258,7 @@ def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
 
 def closing(run: Run) -> list[str]:
     """The last lines of a run."""
-    lines = [run.sentence]
+    lines = [run.sentence, *run.warnings]
     if run.left_out:
         n = len(run.left_out)
         lines.append(f"{n} claims are not in profile {run.subject.profile}: see --list-claims")

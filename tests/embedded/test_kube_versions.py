@@ -36,6 +36,7 @@ def test_a_minor_serves_its_groups_in_its_versions(minor: int, served: str) -> N
         (25, "policy/v1beta1 discovery.k8s.io/v1beta1 batch/v1beta1 autoscaling/v2beta1"),
         (26, "autoscaling/v2beta2"),
         (33, "resource.k8s.io/v1 flowcontrol.apiserver.k8s.io/v1beta3"),
+        (36, "storagemigration.k8s.io/v1"),
     ],
 )
 def test_and_none_that_came_later_or_is_gone(minor: int, gone: str) -> None:
@@ -92,7 +93,7 @@ def test_the_server_names_its_version_as_that_minor_does() -> None:
     assert discovery.version("1.35.0")["minCompatibilityMinor"] == "34"
 
 
-@pytest.mark.parametrize("minor", range(20, 36))
+@pytest.mark.parametrize("minor", range(20, 38))
 def test_every_minor_has_the_kinds_that_a_new_cluster_holds(minor: int) -> None:
     registry = Registry(minor)
     text = Path(bootstrap.__file__).with_suffix(".yaml").read_text("utf-8")

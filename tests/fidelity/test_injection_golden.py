@@ -18,9 +18,8 @@ from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 
-# The hub of the tree in which Istio's own test made the files.
-_HUBS = {"1.30": "registry.istio.io/testing", "1.31": "registry.istio.io/testing"}
-_OLDER_HUB = "gcr.io/istio-testing"
+# The hub of the tree in which Istio's own test made the files: since 1.30, and before.
+_HUB, _OLDER_HUB = "registry.istio.io/testing", "gcr.io/istio-testing"
 _ANSWERS = ("bad-annotation", "label-false", "native-off", "plain", "ports", "tproxy")
 
 # What the injector adds, so what is left of a golden pod without them is the pod before injection.
@@ -33,7 +32,8 @@ _ADDED_VOLUMES = {
 
 def _settings(version: str, case: str) -> Settings:
     """What Istio's own test of this file sets: the default profile, images of the tree."""
-    settings = ["profile=default", f"hub={_HUBS.get(version[:4], _OLDER_HUB)}"]
+    hub = _HUB if installation(version).since("1.30") else _OLDER_HUB
+    settings = ["profile=default", f"hub={hub}"]
     settings += ["components.cni.enabled=true"] if case == "hello.yaml.cni" else []
     of = installation(version, settings=settings)
     found = read("values.yaml", of)

@@ -86,11 +86,17 @@ def provider(
 
 def archive_of(path: Path, *images: str) -> Path:
     """An archive as `docker save` writes it, without the layers."""
-    manifest = json.dumps([{"RepoTags": [image]} for image in images]).encode()
+    return packed(path, {"manifest.json": [{"RepoTags": [image]} for image in images]})
+
+
+def packed(path: Path, files: dict[str, Any]) -> Path:
+    """An archive with these files of JSON."""
     with tarfile.open(path, "w") as tar:
-        entry = tarfile.TarInfo("manifest.json")
-        entry.size = len(manifest)
-        tar.addfile(entry, io.BytesIO(manifest))
+        for name, content in files.items():
+            text = json.dumps(content).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text))
     return path
 
 

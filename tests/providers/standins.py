@@ -76,7 +76,7 @@ ANSWERS: list[Row] = [
     (r"docker info --format=\{\{json \.\}\}", {"says": json.dumps(INFO)}),
     (r"docker image inspect --format=\{\{\.Id\}\} \S+", {"says": "sha256:1"}),
     (rf"docker inspect --format=\{{\{{json \.Mounts\}}\}} {NAME}-control-plane", {"mounts": True}),
-    (r"kind version", {"says": "kind v0.31.0 go1.25 linux/amd64"}),
+    (r"kind version", {"says": "kind v0.33.0 go1.26 linux/amd64"}),
     (r"kind get clusters", {"list": True}),
     (CREATE, MADE),
     (rf"kind delete cluster --name={NAME} --kubeconfig=\S+", {"drop": True}),

@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.faults.catalog import CATALOGUE
 from fixtures.faults.live import LIVE
+from fixtures.istio.releases.versions import PAIRS, RANGES
 from fixtures.providers.discover import Engine, NoEngine
 from fixtures.run.cluster import chosen
 from tests.small_runs import SmallRuns
@@ -36,7 +37,7 @@ BAD = [
     pytest.param(
         ("--kube-version", "1.20"),
         11,
-        "1.31.0 supports Kubernetes 1.32 to 1.36, not 1.20; --allow-unsupported",
+        f"{PAIRS[0].istio} supports Kubernetes {RANGES[-1].value}, not 1.20; --allow-unsupported",
         id="Kubernetes",
     ),
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
@@ -94,6 +95,12 @@ BAD = [
     ),
     pytest.param(
         ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--node-image", "kindest/node:v1.34.1", "--kube-version", "1.35"),
+        4,
+        "kindest/node:v1.34.1: --kube-version says 1.35; leave one out",
+        id="an image of another Kubernetes",
     ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
@@ -189,11 +196,11 @@ def test_xdist_is_refused(runs: SmallRuns) -> None:
 def test_what_does_not_fit_is_tested_where_that_is_allowed(runs: SmallRuns) -> None:
     ended = runs.run("--kube-version", "1.20", "--allow-unsupported")
     assert ended.code == 0
-    assert ended.report["subject"]["istio"] == "1.31.0"
+    assert ended.report["subject"]["istio"] == PAIRS[0].istio
 
 
 def test_half_a_version_takes_the_newest_of_that_minor(runs: SmallRuns) -> None:
-    assert runs.run("--istio-version", "1.30").report["subject"]["istio"] == "1.30.3"
+    assert runs.run("--istio-version", "1.27").report["subject"]["istio"] == "1.27.9"
 
 
 def test_auto_says_what_it_takes_and_why(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) -> None:

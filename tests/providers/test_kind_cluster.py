@@ -21,7 +21,7 @@ from tests.providers.kinds import NAME, NODE, about, archive_of, left, machine, 
 from tests.providers.standins import CREATE, MADE, Row, Standins
 
 __all__ = ["machine"]
-IMAGE = NODE_IMAGES["1.34"]
+IMAGE = NODE_IMAGES["1.34"].name
 
 
 def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Path) -> None:

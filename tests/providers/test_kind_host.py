@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures.providers.base import HostNotFit
-from fixtures.providers.kind import host
+from fixtures.providers.kind import Kind, host
 from fixtures.providers.kind.installing import Installation
+from fixtures.providers.kind.versions import NODE_IMAGES
 from fixtures.run.cluster import installation, kind_for, sources
 from fixtures.run.settings import KindSettings, Settings
 from fixtures.run.timeline import Timeline
@@ -37,8 +39,14 @@ LACKS = [
     pytest.param(
         (r"kind version", {"says": "kind v0.17.0"}),
         DEMO,
-        "kind 0.17.0, 0.20 or newer is needed",
+        r"kind 0.17.0, for kindest/node:v1.34.11 0.32 or newer is needed; take it off the PATH",
         id="kind too old",
+    ),
+    pytest.param(
+        (r"kind version", {"says": "kind v0.31.0"}),
+        DEMO,
+        "kind 0.31.0, for kindest/node:v1.34.11 0.32 or newer is needed",
+        id="kind too old for the image alone",
     ),
     pytest.param(
         (r"istioctl version.*", {"code": 1}), DEMO, "prints no version", id="a broken istioctl"
@@ -62,6 +70,39 @@ def test_what_is_lacking_is_one_line(
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 11
     assert not machine.calls("kind create")
+
+
+def with_cgroup_v1(machine: Standins, kube: str, **other: Any) -> Kind:
+    machine.answer(about(CgroupVersion="1"))
+    made = provider(machine, **other)
+    return replace(made, tools=replace(made.tools, kube=kube))
+
+
+def test_a_newer_kubelet_on_cgroup_v1_is_refused_before_kind_fails_for_no_stated_reason(
+    machine: Standins,
+) -> None:
+    made = with_cgroup_v1(machine, "1.35")
+    words = r"cgroup v1, on which a kubelet of 1.35 .*unified_cgroup_hierarchy=1 .*1\.34"
+    with pytest.raises(HostNotFit, match=words), made.provide():
+        pass
+    assert not machine.calls("kind create")
+
+
+def test_an_older_kubelet_starts_on_cgroup_v1(machine: Standins) -> None:
+    with with_cgroup_v1(machine, "1.34").provide() as access:
+        assert "cgroup" not in " ".join(access.notes)
+
+
+def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: Standins) -> None:
+    with with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine").provide() as access:
+        assert "unless kindest/node:mine sets failCgroupV1 to false" in " ".join(access.notes)
+
+
+def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: Standins) -> None:
+    machine.answer((r"kind version", {"says": "kind v0.31.0"}))
+    made = provider(machine, node_image=NODE_IMAGES["1.33"].name)
+    with made.provide() as access:
+        assert access.evidence == "conformance"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """What does not need Istio goes on while it is installed, and neither outlives the other's end."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures.providers.base import Access, HostNotFit, ProvisioningFailed
-from fixtures.providers.kind.archives import Loads, grouped
+from fixtures.providers.kind.archives import INDEXES, Loads, grouped
 from fixtures.run.timeline import Timeline, critical_path
-from tests.providers.kinds import NAME, archive_of, left, machine, provider
+from tests.providers.kinds import NAME, archive_of, left, machine, packed, provider
 from tests.providers.standins import INSTALL, Standins
 
 __all__ = ["machine"]
@@ -88,6 +89,31 @@ def test_archives_are_sorted_by_who_waits_for_them(tmp_path: Path) -> None:
     sample = archive_of(tmp_path / "3.tar", "b/examples-bookinfo-reviews-v1:1")
     other = archive_of(tmp_path / "4.tar", "kindest/pilots:1")
     assert grouped((other, sample, both, istio)) == Loads((both, istio), (sample,), (other,))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_archive_that_lists_platforms_which_are_not_in_it_is_refused_with_the_command(
+    machine: Standins,
+    tmp_path: Path,
+    whole: bool,  # noqa: FBT001  # a row's outcome
+) -> None:
+    amd64, arm64, index = ("sha256:" + letter * 64 for letter in "abc")
+    files: dict[str, Any] = {
+        "manifest.json": [{"RepoTags": ["docker.io/grafana/grafana:1"]}],
+        "index.json": {"manifests": [{"digest": index, "mediaType": INDEXES[0]}]},
+        f"blobs/sha256/{'c' * 64}": {"manifests": [{"digest": amd64}, {"digest": arm64}]},
+        f"blobs/sha256/{'a' * 64}": {},
+    }
+    files |= {f"blobs/sha256/{'b' * 64}": {}} if whole else {}
+    made = provider(machine, archives=(packed(tmp_path / "images.tar", files),))
+    if whole:
+        with made.provide() as access:
+            assert access.evidence == "conformance"
+        return
+    words = r"images\.tar lists .*sha256:bbbb.*docker image save --platform linux/amd64"
+    with pytest.raises(HostNotFit, match=words), made.provide():
+        pass
+    assert not machine.calls("kind create")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>"], ids=["empty", "HTML"])

@@ -75,7 +75,7 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
         admin.apply(roles.manifest("none", []))
         path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{HOME}/token"
         asked = ApiRequest("create", "serviceaccounts/token", HOME)
-        answer = admin._wire.send_json("POST", path, request=asked, body={"spec": {}})
+        answer = admin._wire.send_decoded("POST", path, request=asked, body={"spec": {}})
         config = yaml.safe_load(cluster.kubeconfig.read_text())
         config["users"][0]["user"] = {"token": answer["status"]["token"]}
         (home / "account").write_text(yaml.safe_dump(config))

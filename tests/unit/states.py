@@ -6,10 +6,16 @@ Only tests use it; what it answers stands in `tests.recordings`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from fixtures.k8s import Body, Kube, Refused
+from fixtures.providers.read_once import ReadOnce
 from tests.recordings import state_of
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class FakeKube:
@@ -30,6 +36,16 @@ class FakeKube:
             name = fields.removeprefix("metadata.name=")
             chosen = [b for b in chosen if b["metadata"]["name"] == name]
         return chosen
+
+    @property
+    def read_once(self) -> ReadOnce:
+        """Nothing is kept: a test may change the state at any time."""
+        return ReadOnce()
+
+    def read(
+        self, kind: str, shape: type[S], make: Callable[[S], T], **chosen: Any
+    ) -> tuple[T, ...]:
+        return tuple(make(msgspec.convert(one, shape)) for one in self.list(kind, **chosen))
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
         found = [b for b in self.list(kind, namespace) if b["metadata"]["name"] == name]

@@ -34,6 +34,7 @@ from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Refused, Unreachable
 from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
+from fixtures.providers.read_once import ReadOnce
 from fixtures.traffic.availability import Availability
 from fixtures.traffic.client import Client
 from fixtures.traffic.gateway_access import AccessPath
@@ -55,6 +56,13 @@ class Nothing:
 
     def list(self, *_: object, **__: object) -> list[Any]:
         return []
+
+    def read(self, *_: object, **__: object) -> tuple[Any, ...]:
+        return ()
+
+    @property
+    def read_once(self) -> ReadOnce:
+        return ReadOnce()
 
     def find(self, *_: object, **__: object) -> None:
         return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from fixtures.istio import releases
 from fixtures.istio.releases import (
     bookinfo,
     expected,
@@ -20,7 +24,8 @@ from fixtures.istio.releases import (
     telemetry,
     webhooks,
 )
-from fixtures.istio.releases.rows import Row, minor, one_for, version
+from fixtures.istio.releases.rows import NOT_SEEN, Row, minor, one_for, version
+from fixtures.istio.releases.unseen import default_pair, unseen
 from fixtures.istio.releases.versions import (
     NEWEST,
     OLDEST,
@@ -31,6 +36,10 @@ from fixtures.istio.releases.versions import (
     pair,
     support,
 )
+from fixtures.providers.discover import Engine
+from fixtures.run import cluster
+from fixtures.run.cluster import completed
+from fixtures.run.settings import Settings
 from tests.judge import upstream
 
 # The first Kubernetes of the newest release: what is newer than the table begins there, too.
@@ -58,7 +67,7 @@ ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
     webhooks.METRICS_DENIALS,
     overrides.SPELLINGS,
 )
-EVERY_MINOR = [f"1.{minor}.0" for minor in range(13, 32)]
+EVERY_MINOR = [f"{row.id}.0" for row in RANGES]
 
 
 def facts(istio: str) -> Any:
@@ -112,7 +121,7 @@ def test_every_pair_of_the_table_is_supported(known: Any) -> None:
         ("1.22", "", ("1.22.8", "1.30")),
         ("1.25.1", "", ("1.25.1", "1.32")),
         ("1.13", "1.22", ("1.13.1", "1.22")),
-        ("1.40", "", ("1.40.0", "1.35")),
+        ("1.40", "", ("1.40.0", PAIRS[0].kube)),
     ],
 )
 def test_half_of_a_pair_is_completed(istio: str, kube: str, whole: tuple[str, str]) -> None:
@@ -141,6 +150,48 @@ def test_what_goes_together_is_told_with_its_range(
     assert bool(warning) == bool(found.warning)
 
 
+def test_a_real_cluster_is_made_of_the_newest_that_was_seen() -> None:
+    found = default_pair()
+    assert not unseen(found.istio)
+    assert all(unseen(known.istio) for known in PAIRS[: PAIRS.index(found)])
+    assert completed("", "", "kind") == found
+    assert completed("", "", "embedded") == PAIRS[0]
+    assert completed("1.27", "", "kind") == Pair("1.27.9", "1.33")
+
+
+@pytest.fixture
+def inferred(monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """The newest pair, which alone has a Kubernetes, and of whose release a row is inferred."""
+    newest = Pair(f"{NEWEST}.0", RANGES[-1].value.last)
+    tables = [("its images", [Row("a", 1, f"{NOT_SEEN}: a guess", since=NEWEST)])]
+    monkeypatch.setattr(releases.unseen, "TABLES", tables)
+    return newest
+
+
+def test_what_is_inferred_of_a_release_is_named(inferred: Pair) -> None:
+    assert unseen(inferred.istio) == ("its images",)
+    assert unseen(f"{OLDEST}.0") == ()
+
+
+def test_a_kubernetes_that_only_the_newest_istio_supports_takes_that_one(inferred: Pair) -> None:
+    assert minor(default_pair().istio) != NEWEST
+    assert inferred.kube not in kubernetes_range(default_pair().istio)
+    assert minor(default_pair(inferred.kube).istio) == NEWEST
+    assert default_pair("1.20") == default_pair()
+
+
+def test_auto_takes_the_versions_of_the_provider_that_it_takes(
+    inferred: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "find_engine", lambda: Engine("docker", "29.1"))
+    said = Namespace(istio_version="", kube_version="")
+    settings = Settings("auto", inferred.istio, inferred.kube, "smoke", Path())
+    state = SimpleNamespace(settings=settings, notes=[])
+    cluster.pytest_seatrial_start(SimpleNamespace(option=said), state)  # type: ignore[arg-type]  # no more of them is read
+    taken = Pair(state.settings.istio_version, state.settings.kube_version)
+    assert (state.settings.provider, taken) == ("kind", default_pair())
+
+
 def test_the_newest_pair_is_the_default() -> None:
     assert pair() == PAIRS[0]
     assert minor(pair().istio) == NEWEST
@@ -161,7 +212,7 @@ def test_the_oldest_kubelet_decides_where_the_sidecar_stands(
     assert injection.sidecar_place(istio, kubelets).place == place
 
 
-@pytest.mark.parametrize("folder", ["1.13.1", "1.20.8", "1.27.9", "1.30.3", "1.31.0-rc.0"])
+@pytest.mark.parametrize("folder", upstream.VERSIONS)
 def test_the_tables_say_what_upstreams_manifests_say(folder: str) -> None:
     known = facts(folder)
     ours = expected(folder, "1.35.0", ["v1.35.0"], day=date(2026, 9, 1))

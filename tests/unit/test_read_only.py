@@ -44,7 +44,7 @@ def door(home: Path, *, read_only: bool, sent: list[str]) -> Iterator[Kube]:
     access = Access(path, "c", None, "rehearsal", "test", "1", "1", hooks=True)
     kube = Kube.connect(Access(**{**vars(access), "read_only": read_only}))
     kube.kinds = Kinds(_discovery)
-    kube._wire._send = lambda method, path, *_: sent.append(f"{method} {path}") or '{"items": []}'  # type: ignore[method-assign, func-returns-value]
+    kube._wire._send = lambda method, path, *_: sent.append(f"{method} {path}") or b'{"items": []}'  # type: ignore[method-assign, func-returns-value]
     yield kube
     kube.close()
 
