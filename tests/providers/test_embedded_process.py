@@ -1,6 +1,7 @@
 """The embedded cluster's provider: what it says when the process does not do as it should."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -97,6 +98,9 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
         *("1.31.0", "1.35", log, Queue[str]().put, "helm", ("revision=canary", "a=b")),
         command=command,
     )
+    for version, words in (("", "'--gateway-api']"), ("1.7.0", "'--gateway-api', '1.7.0']")):
+        with replace(wished, gateway_api=version).provide():
+            assert words in log.read_text(encoding="utf-8")
     with wished.provide() as access:
         assert (set(access.absent), access.revision) == ({"gone"}, "canary")
     told = log.read_text(encoding="utf-8")
