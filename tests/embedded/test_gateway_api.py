@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.istio.bundles import Limits
 from fixtures.k8s import Kube
+from fixtures.k8s.picture import Picture
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.gateway_api import World, as_istio_kinds, bindings
@@ -444,6 +445,5 @@ def test_whoever_takes_a_cluster_finds_out(
 ) -> None:
     cluster: Standin = request.getfixturevalue(which)
     with closing(Kube.of_context(cluster.kubeconfig, cluster.ready["context"])) as kube:
-        nodes = kube.list("nodes")
-        found = find_out(kube, nodes, read_only=True, wanted="")
+        found = find_out(kube, Picture(kube).nodes(), read_only=True, wanted="")
     assert ("gateway-api" in found.features) == there

@@ -21,6 +21,7 @@ from fixtures.claims import ClaimFailed
 from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
 from fixtures.k8s import Kube, wire
+from fixtures.k8s.node import Node
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
@@ -349,6 +350,22 @@ def test_a_health_check_writes_nothing(there: Standin, kube: Kube, tmp_path: Pat
     assert objects(kube) == before
 
 
+def test_a_health_check_lists_each_kind_once_and_never_without_a_limit(
+    there: Standin, tmp_path: Path
+) -> None:
+    log = tmp_path / "requests.json"
+    report = run_over(there, tmp_path, "--profile", "readonly", "--write-requests", str(log))
+    assert verdicts(report, "failed") == verdicts(report, "error") == {}
+    lists = json.loads(log.read_text())["lists"]
+    assert [one for one in lists if not one["limited"]] == []
+    everywhere = {one["kind"]: one["times"] for one in lists if not one["namespace"]}
+    assert {"pods", "namespaces", "nodes"} <= set(everywhere)
+    assert set(everywhere.values()) == {1}
+    own = {"istio-system", "kube-system"}  # what is looked at again is few, and chosen
+    assert {one["namespace"] for one in lists if one["times"] > 1} <= own
+    assert all(one["chosen"] or not one["namespace"] for one in lists if one["kind"] == "pods")
+
+
 def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
     there: Standin, kube: Kube, tmp_path: Path
 ) -> None:
@@ -392,7 +409,7 @@ def test_the_way_in_is_tried_and_not_believed(
     monkeypatch: pytest.MonkeyPatch, taking: set[tuple[str, int]], way: tuple[str, str | None]
 ) -> None:
     monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
-    node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
+    node = Node("n", "", "", "10.0.0.1", addresses=("10.0.0.1",))
     assert finding._access_path(service("10.9.9.9", 30000, 15021), [node]) == way
     assert finding._access_path(None, [node]) == ("", None)
 
