@@ -155,10 +155,10 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: FakeT
     assert registries == ("mirror.example:5000", "quay.io", "docker.io")
     assert announced == ()
     assert kind_for(settings, Timeline()).hub == "mirror.example:5000/istio"
-    assert installation(settings, DECEMBER).settings == wish.istio_set
+    assert installation(settings, DECEMBER).settings == wanted.istio_set
 
 
-def test_a_hub_that_ends_is_neither_installed_from_nor_pulled_from(machine: Standins) -> None:
+def test_a_hub_that_ends_is_neither_installed_from_nor_pulled_from(machine: FakeTools) -> None:
     settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home)
     plain, told = sources(settings, OCTOBER)
     assert "registry.istio.io" in plain
@@ -180,7 +180,7 @@ def test_a_hub_that_ends_is_neither_installed_from_nor_pulled_from(machine: Stan
         "{kind: IstioOperator, spec: {values: {global: {hub: mirror.example/istio}}}}",
     ],
 )
-def test_a_hub_in_a_file_of_values_is_the_users_too(machine: Standins, values: str) -> None:
+def test_a_hub_in_a_file_of_values_is_the_users_too(machine: FakeTools, values: str) -> None:
     file = machine.home / "values.yaml"
     file.write_text(values)
     kind = KindSettings(istio_values=file)
