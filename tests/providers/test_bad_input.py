@@ -102,6 +102,15 @@ BAD = [
         "kindest/node:v1.34.1: --kube-version says 1.35; leave one out",
         id="an image of another Kubernetes",
     ),
+    pytest.param(
+        ("--provider", "kind", "--istio-values", "."), 4, "is a folder; name a file", id="no file"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-dir", "conftest.py"),
+        4,
+        "is a file; name the folder it was unpacked to",
+        id="no unpacked release",
+    ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
 
@@ -175,8 +184,25 @@ def test_a_full_disk_is_one_line_and_the_hosts_fault(
     assert ended.code == 11
     [line] = [line for line in ended.output.splitlines() if words in line]
     assert str(ended.folder) in line
+    assert "make room, or name another folder" in line
     assert "Traceback" not in ended.output
+    assert "assed (" not in ended.output
+    assert " claim passed" not in ended.output
     assert not list(ended.folder.glob(".*.part"))
+
+
+def test_a_disk_that_is_full_at_the_beginning_leaves_an_earlier_report(
+    runs: SmallRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs.run().report
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    ended = runs.run()
+    assert ended.code == 11
+    assert ended.report == before
 
 
 def test_a_reports_folder_that_cannot_be_written_is_named(runs: SmallRuns, tmp_path: Path) -> None:

@@ -270,8 +270,20 @@ OPTIONS = [
     pytest.param(
         ("--kube-context", "a", "--read-only", "--allow-mesh-writes"),
         4,
-        "not with --read-only",
+        "--allow-mesh-writes: not with --read-only",
         id="writes read-only",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--profile", "readonly", "--allow-mesh-writes"),
+        4,
+        "--allow-mesh-writes: not with --profile readonly",
+        id="writes with profile readonly",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--profile", "readonly", "--prove"),
+        4,
+        "--prove: not with --profile readonly",
+        id="a proof with profile readonly",
     ),
     pytest.param(
         ("--kube-context", "a", "--istio-version", "new"),
