@@ -19,6 +19,7 @@ pytest_plugins = ["pytester"]
 
 CLAIM = "@so()\ndef test_a(cluster): inspected_one(1)\n"
 FAULT, LIVELY = next(iter(CATALOGUE)), next(iter(LIVE))
+DEAD = next(name for name in CATALOGUE if name not in LIVE)
 BAD = [
     pytest.param(
         ("--provider", "no-such-provider"),
@@ -41,21 +42,32 @@ BAD = [
         id="Kubernetes",
     ),
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
-    pytest.param(("--profile", "smoky"), 4, "smoky: unknown, smoke is near; there", id="near"),
+    pytest.param(
+        ("--profile", "smoky"), 4, "smoky: unknown; did you mean smoke? There are", id="near"
+    ),
     pytest.param(
         ("--provider", "existng"),
         4,
-        "existng: unknown, existing is near; there",
+        "existng: unknown; did you mean existing? There",
         id="near provider",
     ),
-    pytest.param(("--inject-fault", FAULT + "x"), 4, f"{FAULT} is near; see", id="near fault"),
+    pytest.param(("--inject-fault", FAULT + "x"), 4, f"did you mean {FAULT}", id="near fault"),
     pytest.param(
-        ("--prove", "--only-fault", LIVELY + "x"), 4, f", {LIVELY} is near", id="near live fault"
+        ("--prove", "--only-fault", LIVELY + "x"),
+        4,
+        f"did you mean {LIVELY}",
+        id="near live fault",
+    ),
+    pytest.param(
+        ("--prove", "--only-fault", DEAD),
+        4,
+        f"{DEAD} is no fault of a live mesh",
+        id="a fault of no live mesh",
     ),
     pytest.param(
         ("--require", "ingres-gateway"),
         4,
-        "ingress-gateway is near; there are ingress,",
+        "did you mean ingress-gateway",
         id="feature",
     ),
     pytest.param(
