@@ -58,7 +58,6 @@ def test_the_egress_gateway_is_rolled_out(control_plane: ControlPlane) -> None:
     "The agent of Istio's CNI plugin is ready on every node that it is scheduled to.",
     source="manifests/charts/istio-cni, daemonset.yaml; Kubernetes, DaemonSet status",
     hint="Without it no injected pod starts: look at its pods, and at the nodes' taints.",
-    blocking=True,
 )
 def test_the_cni_agent_is_ready_on_every_node(node_agent: NodeAgent) -> None:
     node_agent.expect_ready()
@@ -137,6 +136,16 @@ def test_the_definitions_are_established(control_plane: ControlPlane) -> None:
 )
 def test_the_definitions_serve_their_versions(control_plane: ControlPlane) -> None:
     control_plane.expect_definitions_serving()
+
+
+@claim(
+    "istiod watches every kind of the Gateway API of which there are objects for this mesh.",
+    source="crdwatcher.go in pkg/kube/kclient: definitions of other bundles are ignored",
+    hint="Too old: install a newer bundle of the Gateway API. Too new: update Istio.",
+    feature="gateway-api",
+)
+def test_the_gateway_api_in_use_is_watched(control_plane: ControlPlane) -> None:
+    control_plane.expect_gateway_api_watched()
 
 
 @claim(

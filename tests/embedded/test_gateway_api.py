@@ -1,4 +1,4 @@
-"""The Gateway API as the stand-in serves it: what is bound, made, said, and answered."""
+"""The Gateway API as the embedded cluster serves it: what is bound, made, said, and answered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.istio.bundles import Limits
 from fixtures.k8s import Kube
+from fixtures.k8s.picture import Picture
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.gateway_api import World, as_istio_kinds, bindings
@@ -19,12 +21,13 @@ from fixtures.providers.embedded.istio import gateway_api
 from fixtures.providers.embedded.istio.gateway_api import definitions, generated
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.existing.finding import find_out
-from tests.embedded.conftest import VERSIONS, Standin, started
+from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
 Body = dict[str, Any]
 
 NOW = "2026-01-02T03:04:05Z"
 LABEL = "gateway.networking.k8s.io/gateway-name"
+BUNDLE = "gateway.networking.k8s.io/bundle-version"
 
 
 def gateway(*listeners: Body, **annotations: str) -> Body:
@@ -345,24 +348,39 @@ def test_the_service_has_each_port_once_after_that_of_health() -> None:
 def test_the_definitions_are_those_of_the_bundle_of_a_release(
     version: str, served: list[str], stored: str, bundle: str
 ) -> None:
-    for one in definitions(installation(version)):
+    made = definitions(installation(version))
+    for one in made[:3]:
         versions = one["spec"]["versions"]
         assert [v["name"] for v in versions] == served
         assert [v["name"] for v in versions if v["storage"]] == [stored]
-        assert bundle in one["metadata"]["annotations"].values()
+    for one in made[3:]:
+        assert [v["name"] for v in one["spec"]["versions"] if v["storage"]] == ["v1"]
+    assert {one["metadata"]["annotations"][BUNDLE] for one in made} == {bundle}
+
+
+def test_the_definitions_can_be_of_another_bundle() -> None:
+    made = definitions(installation("1.31.0"), "1.4.1")
+    assert {one["metadata"]["annotations"][BUNDLE] for one in made} == {"v1.4.1"}
+
+
+@pytest.mark.parametrize("release", ["1.22.0", "1.27.9", "1.28.0", "1.29.6", "1.30.3", "1.31.0"])
+def test_the_bundle_of_a_release_is_one_that_its_istiod_watches(release: str) -> None:
+    for one in definitions(installation(release)):
+        limits = Limits.of(one["spec"]["names"]["plural"], release)
+        assert limits is None or limits.include(one["metadata"]["annotations"][BUNDLE])
 
 
 # As kubectl sees it
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
     home = tmp_path_factory.mktemp("served")
     with started(home, *VERSIONS, "--state", "installed", "--gateway-api") as cluster:
         yield cluster
 
 
-def kubectl(cluster: Standin, *words: str, given: str = "") -> str:
+def kubectl(cluster: EmbeddedCluster, *words: str, given: str = "") -> str:
     done = subprocess.run(
         ["kubectl", "--kubeconfig", str(cluster.kubeconfig), *words],
         input=given,
@@ -385,7 +403,9 @@ spec:
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
-def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(served: Standin) -> None:
+def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(
+    served: EmbeddedCluster,
+) -> None:
     assert "istio.io/gateway-controller" in kubectl(served, "get", "gatewayclass", "istio")
     assert "created" in kubectl(served, "apply", "-f", "-", given=APPLIED)
     programmed = ("wait", "--for=condition=Programmed", "gtw/door", "--timeout=30s")
@@ -403,7 +423,7 @@ def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(served: Stand
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
-def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: Standin) -> None:
+def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: EmbeddedCluster) -> None:
     wrong = APPLIED.replace("protocol:", "protocoll:").replace("door", "wrong")
     said = kubectl(served, "apply", "-f", "-", given=wrong)
     assert 'unknown field "spec.listeners[0].protocoll"' in said
@@ -414,19 +434,20 @@ def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: Standin)
     assert body["status"]["conditions"][0]["message"] == "Waiting for controller"
 
 
-def test_the_feature_is_declared_only_where_it_is(standin: Standin, served: Standin) -> None:
+def test_the_feature_is_declared_only_where_it_is(
+    embedded: EmbeddedCluster, served: EmbeddedCluster
+) -> None:
     assert "gateway-api" in served.ready["features"]
-    assert "gateway-api" not in standin.ready["features"]
+    assert "gateway-api" not in embedded.ready["features"]
 
 
-@pytest.mark.parametrize(("which", "there"), [("standin", False), ("served", True)])
+@pytest.mark.parametrize(("which", "there"), [("embedded", False), ("served", True)])
 def test_whoever_takes_a_cluster_finds_out(
     request: pytest.FixtureRequest,
     which: str,
     there: bool,  # noqa: FBT001 - a row's input
 ) -> None:
-    cluster: Standin = request.getfixturevalue(which)
+    cluster: EmbeddedCluster = request.getfixturevalue(which)
     with closing(Kube.of_context(cluster.kubeconfig, cluster.ready["context"])) as kube:
-        nodes = kube.list("nodes")
-        found = find_out(kube, nodes, read_only=True, wanted="")
+        found = find_out(kube, Picture(kube).nodes(), read_only=True, wanted="")
     assert ("gateway-api" in found.features) == there

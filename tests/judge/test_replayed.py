@@ -67,6 +67,7 @@ VARIANTS_NOUNS = {
     "admission",
     "init_containers",
     "workloads",
+    "fleet",
 }
 NOT_OF_VARIANTS = {"port-forward", "writes"}
 UNSCHEDULABLE = "one pod of the sample found no room on the recorded node"
@@ -161,7 +162,7 @@ def test_a_claim_holds_of_a_real_cluster(
     claim: Callable[..., None],
     arguments: dict[str, Any],
 ) -> None:
-    # Of the wishes that a pod can have, two were asked of the real injector.
+    # Of the overrides that a pod can have, two were sent to the real injector.
     asked = {key: value for key, value in OVERRIDES.items() if "traffic" in key}
     monkeypatch.setattr("fixtures.istio.admission.OVERRIDES", asked)
     subject = getattr(world(variant), noun)()
@@ -171,13 +172,14 @@ def test_a_claim_holds_of_a_real_cluster(
 
 
 # An ambient mesh, of a later release: what is asked of any mesh.
-AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads"}
+AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads", "fleet"}
 NONE_ASKS = "no namespace of it asks for sidecars"
 NOT_OF_AMBIENT = {
     "cluster/the-kubernetes-version-is-supported": "Istio 1.31 does not support its Kubernetes",
     "installation/the-ingress-service-has-its-ports": "it has no gateways",
     "installation/istiod-answers-with-the-requested-version": "that page was not recorded",
     "webhooks/exactly-one-injector-matches-a-plain-pod": NONE_ASKS,
+    "workloads/one-injector-selects-whatever-asks": NONE_ASKS,
     "workloads/every-pod-that-asks-carries-a-sidecar": NONE_ASKS,
     "workloads/no-sidecar-is-too-old-or-too-new": "there is none",
     "workloads/istio-init-leads-to-the-sidecar": "there is none",

@@ -14,6 +14,7 @@ from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.init_container import InitContainers
@@ -127,6 +128,9 @@ class World:
 
     def workloads(self) -> Workloads:
         return Workloads(self.control_plane("workloads"))
+
+    def fleet(self) -> Fleet:
+        return Fleet(self.control_plane("workloads"))
 
     def restarted(self) -> Restarted:
         then = self.injected_sample("before restart"), self.control_plane("before restart")
