@@ -158,6 +158,15 @@ def test_the_images_are_of_the_requested_version(control_plane: ControlPlane) ->
 
 
 @claim(
+    "The mesh's images, and those that are injected, are of registries that stay 30 more days.",
+    source="istio.io, upgrade notes of 1.31 and istio/istio#61467: retirement of registries",
+    hint="Upgrade with the hub that is named (istioctl: hub, Helm: global.hub) while pods run.",
+)
+def test_the_images_come_from_registries_that_stay(control_plane: ControlPlane) -> None:
+    control_plane.expect_lasting_registries()
+
+
+@claim(
     "The CNI plugin's agent is at most one minor version older or newer than istiod.",
     source="Istio's documentation of the CNI plugin's upgrade; the chart's global.tag",
     hint="Was only one of istiod and the CNI plugin upgraded?",
