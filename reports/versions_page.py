@@ -99,7 +99,7 @@ TOPICS = (
     Topic(
         "Registries that end",
         images.ENDING,
-        lambda one: f"{one.host} from {one.ends:%Y-%m-%d}; the same is at {one.instead}",
+        lambda one: f"{one.prefix} from {one.ends:%Y-%m-%d}; the same is at {one.instead}",
     ),
     Topic("PodDisruptionBudgets", installation.BUDGETS, _names),
     Topic("Services of istioctl", installation.SERVICES, _table),
@@ -134,7 +134,7 @@ TOPICS = (
     Topic(
         "Flags of istio-init that a pod may bring",
         redirection.OVERRIDES,
-        lambda wish: f"{wish.flag} by {wish.annotation}",
+        lambda row: f"{row.flag} by {row.annotation}",
     ),
     Topic(
         "Annotation istio.io/rev on pods",

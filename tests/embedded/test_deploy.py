@@ -136,7 +136,7 @@ def test_the_matrix_of_tox_has_the_pairs_of_the_table() -> None:
     assert {e.partition("-")[0] for e in environments()} == {e.partition("-")[0] for e in fitting}
 
 
-def test_the_label_for_poses_names_every_pair_of_the_table() -> None:
+def test_the_label_of_pairs_names_every_pair_of_the_table() -> None:
     ini = configparser.ConfigParser(interpolation=None)
     ini.read(ROOT / "tox.ini")
     _, _, named = ini["tox"]["labels"].replace("\\\n", "").partition("poses =")
@@ -166,10 +166,10 @@ def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
 def test_the_nightly_faults_are_injected_with_cni_and_without() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     job = workflow["jobs"]["faults"]
-    poses = [mesh.split() for mesh in job["strategy"]["matrix"]["mesh"]]
+    pairs = [mesh.split() for mesh in job["strategy"]["matrix"]["mesh"]]
     known = {(minor(p.istio), p.kube) for p in PAIRS}
-    assert {(minor(istio), kube) for istio, kube, *_ in poses} <= known
-    assert {has_cni(settings) for _, _, *settings in poses} == {True, False}
-    assert {"--before-run" in options for _, _, *options in poses} == {True, False}
+    assert {(minor(istio), kube) for istio, kube, *_ in pairs} <= known
+    assert {has_cni(settings) for _, _, *settings in pairs} == {True, False}
+    assert {"--before-run" in options for _, _, *options in pairs} == {True, False}
     [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the mesh"]
     assert "$options" in told

@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fixtures.k8s.node import Node
 from fixtures.providers.base import ProvisionError, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.existing import Existing, kubeconfig
 from fixtures.providers.existing.safety import PRODUCTION, must_be_safe
@@ -67,7 +68,7 @@ FILES = [
     pytest.param("contexts: [1]", "its contexts cannot be read", id="no context in it"),
     pytest.param("contexts: [{name: a, context: b}]", "its contexts cannot be read", id="no body"),
     pytest.param("\x00", "is not YAML", id="binary"),
-    pytest.param("kind: Config", "no such context in", id="no such context"),
+    pytest.param("kind: Config", "unknown; there are none", id="no such context"),
     pytest.param(
         config(**{"client-certificate-data": ended_certificate()}),
         "ended on 20",
@@ -108,8 +109,7 @@ def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anyw
     target = kubeconfig.of_context("staging", {"KUBECONFIG": path})
     assert target.content["users"][0]["user"]["tokenFile"] == str(tmp_path / "token")
     error = refused({"KUBECONFIG": path}, context="other")
-    assert "--kube-context other: no such context" in str(error)
-    assert "there are: staging" in str(error)
+    assert "--kube-context other: unknown; there are staging (in " in str(error)
 
 
 def test_a_file_that_is_named_is_the_only_one_that_is_read(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_file_that_is_named_is_the_only_one_that_is_read(tmp_path: Path) -> No
     other.write_text(config().replace("staging", "other"))
     environment = {"KUBECONFIG": str(other)}
     assert kubeconfig.of_context("staging", environment, named).server == "http://127.0.0.1:1"
-    assert "there are: staging" in str(refused(environment, kubeconfig=named, context="other"))
+    assert "there are staging" in str(refused(environment, kubeconfig=named, context="other"))
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "[1]", None], ids=["empty", "YAML", "list", "gone"])
@@ -250,7 +250,7 @@ def target(context: str) -> kubeconfig.Target:
     return kubeconfig.Target(context, "c", "https://10.0.0.1", {})
 
 
-LABELLED = {"metadata": {"name": "node-1", "labels": {"example.com/environment": "production"}}}
+LABELLED = Node("node-1", "", "", "", labels={"example.com/environment": "production"})
 
 
 def test_production_is_refused_unless_its_context_is_named_again() -> None:
@@ -270,8 +270,20 @@ OPTIONS = [
     pytest.param(
         ("--kube-context", "a", "--read-only", "--allow-mesh-writes"),
         4,
-        "not with --read-only",
+        "--allow-mesh-writes: not with --read-only",
         id="writes read-only",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--profile", "readonly", "--allow-mesh-writes"),
+        4,
+        "--allow-mesh-writes: not with --profile readonly",
+        id="writes with profile readonly",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--profile", "readonly", "--prove"),
+        4,
+        "--prove: not with --profile readonly",
+        id="a proof with profile readonly",
     ),
     pytest.param(
         ("--kube-context", "a", "--istio-version", "new"),
