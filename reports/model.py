@@ -114,6 +114,11 @@ class Run:
         return tuple(result for stage in self.stages for result in stage.results)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that a reader ought to see before the results."""
+        return tuple(note for note in self.notes if note.startswith("WARNING"))
+
+    @property
     def failures(self) -> tuple[Failure, ...]:
         """What failed, each cause once, the earliest in the chain of causes first."""
         broken = [stage.broken for stage in self.stages if stage.broken]

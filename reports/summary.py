@@ -31,6 +31,7 @@ def as_markdown(run: Run) -> str:
     )
     if run.exit_code:
         lines[-1] += f" ({EXIT_WORDS.get(run.exit_code, 'see report.html')})"
+    lines += [line for warning in run.warnings for line in ("", f"**{escape(warning)}**")]
     if subject.fault:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
     lines += _failures(run)

@@ -258,7 +258,7 @@ def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:
 
 def closing(run: Run) -> list[str]:
     """The last lines of a run."""
-    lines = [run.sentence]
+    lines = [run.sentence, *run.warnings]
     if run.left_out:
         n = len(run.left_out)
         lines.append(f"{n} claims are not in profile {run.subject.profile}: see --list-claims")

@@ -16,6 +16,7 @@ from fixtures.istio.releases import (
     addons,
     bookinfo,
     cni,
+    end_of_support,
     gateway,
     gateway_api,
     images,
@@ -87,6 +88,12 @@ def _raw(operators: tuple[str, ...]) -> str:
 
 TOPICS = (
     Topic("Kubernetes that it supports", RANGES),
+    Topic("End of support", end_of_support.ENDS),
+    Topic(
+        "Known holes",
+        end_of_support.HOLES,
+        lambda hole: f"{hole[0]}, closed in {hole[1]}",
+    ),
     Topic(
         "Images: the mesh's, the samples'",
         images.HUBS,
