@@ -36,8 +36,10 @@ PAGE = ROOT / "docs" / "versions.md"
 TOP = f"""# Versions of Istio, and what differs
 
 Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio
-{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report,
-an older one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
+{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report;
+of an older one no cluster is made, and one that exists is tested against the oldest rows. A source
+that begins with `not seen` says of what its row is inferred. How a new release gets its rows:
+[a-new-istio.md](a-new-istio.md).
 """
 
 
