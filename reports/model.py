@@ -30,12 +30,14 @@ EXIT_WORDS = {
     4: "bad input",
     5: "nothing was selected",
     10: "the cluster could not be provided, or was lost",
-    11: "this host is not fit",
+    11: "this host is not fit, or the versions do not go together",
     12: "a required claim is missing, blocked, inspected nothing, or not claimed (--require-all)",
     13: "unsafe target refused",
 }
 # With these the run came to its end.
 ENDED = {0, 1, 12}
+# A note that begins so stands beside the verdict.
+WARNING = "WARNING: "
 # Missing claims that the verdict's sentence names; the others are counted.
 NAMED = 3
 WORTH = (
@@ -115,8 +117,8 @@ class Run:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The notes that a reader ought to see before the results."""
-        return tuple(note for note in self.notes if note.startswith("WARNING"))
+        """The notes that a reader of the verdict must not miss."""
+        return tuple(note for note in self.notes if note.startswith(WARNING))
 
     @property
     def failures(self) -> tuple[Failure, ...]:

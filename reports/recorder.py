@@ -1,15 +1,14 @@
 """Writes the files of a run, on every way out: its end, a signal, bad input, a dead cluster.
 
 From its first moment a run has a report marked INCOMPLETE; only its end replaces that. A run
-that its own options refuse never began: it leaves an earlier, complete report as it is. How each
-file looks is the business of the modules beside this one.
+that is refused before it tests or makes anything leaves an earlier, complete report as it is
+(`reports.earlier`). How each file looks is the business of the modules beside this one.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -22,21 +21,23 @@ from fixtures.run.state import RunState, is_suite_run, state_of
 from fixtures.run.verdicts import first_line
 from reports import bundle
 from reports.data import as_json
+from reports.earlier import Earlier
 from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
 from reports.statement import as_yaml
-from reports.stored import Stored, Unreadable
 from reports.summary import as_markdown
 from reports.table import DRAWN, NAME, Table
 from reports.terminal import result_of
 
 BEGUN = "the run has begun and not ended (if nothing runs any more, it was killed)"
 LOCK = ".lock"
-EARLIER = (bundle.PROOF, bundle.NAME, NAME, DRAWN)
+NAMES = (*bundle.WRITTEN, *bundle.ALSO, bundle.NAME, DRAWN)
 # The host's fault, not the mesh's: no room for the report.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_FIT, UNSAFE = 11, 13
+# With these nothing was made yet of which something could be seen.
+REFUSALS = {4, 5, NOT_FIT, UNSAFE}
 
 
 @pytest.hookimpl(tryfirst=True)  # before the options are checked: bad input has a report, too
@@ -63,6 +64,7 @@ class Recorder:
         self.redact = state.redact
         self.table = Table(folder)
         self._lock = filelock.FileLock(folder / LOCK, blocking=False)
+        self._earlier = Earlier(folder, NAMES)
         self._begun = False
         self._closed = False
 
@@ -89,14 +91,13 @@ class Recorder:
             pytest.UsageError: it cannot be written there.
         """
         try:
-            shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-            for name in EARLIER:  # an earlier run's would be taken for ours
-                (self.folder / name).unlink(missing_ok=True)
+            self._earlier.set_aside()  # else what is left of it would be taken for ours
             (self.folder / FOLDER).mkdir()
             self.write(run_of(self.state, exit_code=2, reason=BEGUN))
         except OSError as e:
             raise self._unwritable(e) from None
         self._begun = True
+        self.state.report = str(self.folder / "report.html")
 
     def _unwritable(self, e: OSError) -> Exception:
         self._closed = True
@@ -146,12 +147,29 @@ class Recorder:
         try:
             tidy(self.folder / FOLDER, self.state)
             table = self.table.take(self.config) if self._begun else ""
+            if self._refused(run):
+                self._earlier.put_back()
+                self.state.report = (
+                    f"{self.folder / 'report.html'} is {self._earlier}, left as it is"
+                )
+                return run.exit_code
             self.write(run, table)
+            if run.complete:
+                self._earlier.forget()
+            elif self._earlier.started:
+                self.state.report += f"\n{self._earlier.page} is {self._earlier}"
         except OSError as e:
             line = f"--reports-dir {self.folder}: the report cannot be written ({e.strerror})"
             self._say(f"{line}; what stands there is INCOMPLETE. The run: {run.sentence}")
             return run.exit_code if run.exit_code == UNSAFE else NOT_FIT
         return run.exit_code
+
+    def _refused(self, run: Run) -> bool:
+        """Whether this run has nothing to show that is worth the report of an earlier one."""
+        if not self._earlier.started or any(result.tested for result in run.results):
+            return False
+        left = any(path.is_file() for path in (self.folder / FOLDER).rglob("*"))
+        return run.exit_code in REFUSALS or not left
 
     def _say(self, line: str) -> None:
         """Tell the user where no file can."""
@@ -162,17 +180,10 @@ class Recorder:
 
     def close(self) -> None:
         """Write the report if the session did not get to it, and let the folder go."""
-        if not self._closed and (self._begun or not self._earlier_is_complete()):
+        if not self._closed and (self._begun or not self._earlier.is_complete):
             self.state.stop("the run ended before its first claim", 3)
             self.finish(0)
         self._lock.release()
-
-    def _earlier_is_complete(self) -> bool:
-        """Whether a complete report stands there, which bad input must not replace."""
-        try:
-            return Stored.read(self.folder).complete
-        except Unreadable:
-            return False
 
     def write(self, run: Run, table: str = "") -> None:
         """Write all files of a run; `table` is pytest-html's page."""

@@ -23,6 +23,7 @@ def as_markdown(run: Run) -> str:
     """The run as Markdown."""
     subject = run.subject
     lines = [f"# Seatrial: {run.headline}", "", escape(run.sentence), ""]
+    lines += [f"**{escape(warning)}**\n" for warning in run.warnings[:MOST]]
     lines.append(
         f"Istio **{subject.istio or '?'}** · Kubernetes **{subject.kubernetes or '?'}** · "
         f"provider `{subject.provider or '?'}` ({subject.evidence}) · "
@@ -31,7 +32,6 @@ def as_markdown(run: Run) -> str:
     )
     if run.exit_code:
         lines[-1] += f" ({EXIT_WORDS.get(run.exit_code, 'see report.html')})"
-    lines += [line for warning in run.warnings for line in ("", f"**{escape(warning)}**")]
     if subject.fault:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
     lines += _failures(run)
@@ -107,10 +107,9 @@ def _left_out(run: Run) -> list[str]:
 
 def _notes(run: Run) -> list[str]:
     """What a reader ought to know of the run: what was chosen, warned of, kept."""
-    if not run.notes:
-        return []
-    lines = [f"- {escape(note)}" for note in run.notes[:MOST]]
-    return ["", "## Notes", "", *lines, *_more(len(run.notes))]
+    notes = [note for note in run.notes if note not in run.warnings]
+    lines = [f"- {escape(note)}" for note in notes[:MOST]]
+    return ["", "## Notes", "", *lines, *_more(len(notes))] if notes else []
 
 
 def _more(found: int) -> list[str]:

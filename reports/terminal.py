@@ -188,8 +188,8 @@ class Terminal:
         self._out.write_sep("=", run.headline, green=run.good, red=not run.good, bold=True)
         for line in closing(run):
             self._out.write_line(line, **({"green": True} if good else {}))
-        if self.state.settings:
-            self._out.write_line(f"report: {self.state.settings.reports_dir / 'report.html'}")
+        for line in self.state.report.splitlines():
+            self._out.write_line(f"report: {line}")
 
 
 def failures(run: Run) -> Iterator[str]:

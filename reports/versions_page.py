@@ -159,6 +159,8 @@ TOPICS = (
     Topic("The sample in the Gateway API's words", gateway_api.VARIANTS),
     Topic("Made of its Gateway", gateway_api.NAMES),
     Topic("Label of that gateway's pods", gateway_api.LABELS),
+    Topic("Oldest bundle whose definition is watched", gateway_api.LEAST_BUNDLES, " of ".join),
+    Topic("Newest bundle whose definition is watched", gateway_api.LAST_BUNDLES, " of ".join),
     Topic("Conditions of that Gateway", gateway_api.CONDITIONS, " and ".join),
     Topic("The cluster's operator in the access log", telemetry.LOG_FORMATS, _raw),
     Topic("Traces without a Telemetry resource go to", telemetry.DEFAULT_TRACING, _or_none),

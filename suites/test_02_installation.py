@@ -140,6 +140,16 @@ def test_the_definitions_serve_their_versions(control_plane: ControlPlane) -> No
 
 
 @claim(
+    "istiod watches every kind of the Gateway API of which there are objects for this mesh.",
+    source="crdwatcher.go in pkg/kube/kclient: definitions of other bundles are ignored",
+    hint="Too old: install a newer bundle of the Gateway API. Too new: update Istio.",
+    feature="gateway-api",
+)
+def test_the_gateway_api_in_use_is_watched(control_plane: ControlPlane) -> None:
+    control_plane.expect_gateway_api_watched()
+
+
+@claim(
     "The images of istiod and the gateways are those of the requested version.",
     source="istio/release-builder, release/build.sh",
     hint="A mirror may have another registry; name and tag stay the same.",

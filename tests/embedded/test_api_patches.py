@@ -114,78 +114,31 @@ async def test_a_patch_that_makes_no_deployment_is_shown_in_the_refusal() -> Non
 # Server-side apply
 
 
-async def apply(api: Api, manager: str, data: Body, **how: bool) -> Body:
-    wish = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": data}
-    return await api.patch(
-        "configmaps",
-        "m",
-        "here",
-        wish,
-        style="apply",
-        manager=manager,
-        force=how.get("force", False),
-    )
+async def apply(api: Api, data: Body) -> Body:
+    wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": data}
+    return await api.patch("configmaps", "m", "here", wanted, style="apply")
 
 
 @in_a_loop
-async def test_apply_makes_changes_and_takes_back() -> None:
+async def test_an_apply_makes_and_then_changes() -> None:
     api = await an_api()
-    await apply(api, "one", {"a": "1", "b": "1"})
-    assert (await apply(api, "one", {"a": "2"}))["data"] == {"a": "2"}
+    await apply(api, {"a": "1", "b": "1"})
+    assert (await apply(api, {"a": "2"}))["data"] == {"a": "2", "b": "1"}
 
 
 @in_a_loop
 async def test_apply_again_writes_nothing() -> None:
     api = await an_api()
-    made = await apply(api, "one", {"a": "1"})
-    assert await apply(api, "one", {"a": "1"}) is made
+    made = await apply(api, {"a": "1"})
+    assert await apply(api, {"a": "1"}) is made
 
 
 @in_a_loop
-async def test_fields_of_others_are_taken_by_force_only() -> None:
+async def test_apply_merges_containers_by_name_and_leaves_those_of_others() -> None:
     api = await an_api()
-    await apply(api, "one", {"a": "1"})
-    with pytest.raises(StatusError) as conflict:
-        await apply(api, "two", {"a": "2"})
-    assert str(conflict.value) == 'Apply failed with 1 conflict: conflict with "one": .data.a'
-    assert conflict.value.code == 409
-    await apply(api, "two", {"a": "2"}, force=True)
-    assert (await apply(api, "one", {}))["data"] == {"a": "2"}
-    assert (await apply(api, "two", {}))["data"] == {}
-
-
-@in_a_loop
-async def test_a_field_that_two_apply_stays_until_both_leave_it() -> None:
-    api = await an_api()
-    await apply(api, "one", {"a": "1", "b": "1"})
-    await apply(api, "two", {"a": "1"})
-    assert (await apply(api, "one", {"b": "1"}))["data"] == {"a": "1", "b": "1"}
-
-
-@in_a_loop
-async def test_a_plain_write_is_nobodys_and_its_managed_fields_are_not_taken() -> None:
-    api = await an_api()
-    await apply(api, "one", {"a": "1"})
-    patch: Body = {"metadata": {"managedFields": [{}]}, "data": {"a": "9"}}
-    done = await api.patch("configmaps", "m", "here", patch, manager="hand")
-    assert "managedFields" not in done["metadata"]
-    assert (await apply(api, "one", {"a": "1"}))["data"] == {"a": "1"}
-
-
-@in_a_loop
-async def test_apply_merges_containers_by_name_and_removes_its_own() -> None:
-    api = await an_api()
-    wish = a_deployment()
-    containers(wish).append({"name": "side", "image": "shop/side:1"})
     key = ("deployments.apps", "web", "here")
-    await api.patch(*key, wish, style="apply", manager="one")
-    both = await api.patch(
-        *key,
-        in_template(containers=[{"name": "main", "env": [{"name": "A", "value": "1"}]}]),
-        style="strategic",
-    )
-    assert [one["name"] for one in containers(both)] == ["main", "side"]
-    containers(wish).pop()
-    done = await api.patch(*key, wish, style="apply", manager="one")
-    (main,) = containers(done)
-    assert main["env"] == [{"name": "A", "value": "1"}]
+    await api.patch(*key, a_deployment(), style="apply")
+    side = in_template(containers=[{"name": "side", "image": "shop/side:1"}])
+    await api.patch(*key, side, style="strategic")
+    done = await api.patch(*key, a_deployment(), style="apply")
+    assert {one["name"] for one in containers(done)} == {"main", "side"}

@@ -169,15 +169,19 @@ async def test_a_bad_namespace_name_is_told_twice_as_it_is_a_label_too() -> None
     assert ', metadata.labels: Invalid value: "Not OK": a valid label must be' in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "spec"),
+    [("pods", "p", {"nodeName": "x"}), ("nodes", "n", {"unschedulable": True})],
+)
 @in_a_loop
-async def test_a_pods_spec_cannot_change_but_for_images() -> None:
+async def test_a_specification_that_nothing_would_act_on_cannot_change(
+    kind: str, name: str, spec: Body
+) -> None:
     api = await an_api()
     await api.create("pods", a_pod(nodeName="n"), "here")
-    image = {"spec": {"containers": [{"name": "main", "image": "shop/web:2"}]}}
-    done = await api.patch("pods", "p", "here", image, style="strategic")
-    assert done["spec"]["containers"][0]["image"] == "shop/web:2"
-    with pytest.raises(StatusError, match="pod updates may not change fields other than"):
-        await api.patch("pods", "p", "here", {"spec": {"nodeName": "x"}})
+    await api.create("nodes", {"metadata": {"name": "n"}, "spec": {}})
+    with pytest.raises(StatusError, match="not offered by the embedded cluster"):
+        await api.patch(kind, name, "here" if kind == "pods" else None, {"spec": spec})
 
 
 @in_a_loop
@@ -256,6 +260,18 @@ def test_objects_that_break_their_definition(spec: Body, words: str) -> None:
         assert text == f'Rule.shop.example "r" is invalid: {words}'
 
     check()
+
+
+@in_a_loop
+async def test_an_apply_replaces_the_lists_of_a_kind_that_a_definition_brings() -> None:
+    api = await an_api()
+    await api.create("customresourcedefinitions.apiextensions.k8s.io", a_definition())
+    key = ("rules.shop.example", "r", "here")
+    for version, names in (("v1", ["a", "b"]), ("v1beta1", ["c"])):
+        wanted = {"apiVersion": f"shop.example/{version}", "kind": "Rule"}
+        wanted |= a_rule(host="a", names=names)
+        done = await api.patch(*key, wanted, style="apply")
+    assert (done["spec"]["names"], done["apiVersion"]) == (["c"], "shop.example/v1")
 
 
 @in_a_loop

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fixtures.providers.embedded.apiserver.printers import table
-from fixtures.providers.embedded.controllers import kubelet
 from tests.embedded.small import NAMESPACE, Body, Small, in_a_loop, small
 from tests.recordings import state_of
 
@@ -59,10 +56,6 @@ async def change(home: Small, template: Body) -> None:
 def image(tag: str) -> Body:
     waits = {"name": "agent", "image": f"registry.k8s.io/pause:{tag}"}
     return {"spec": {"containers": [waits]}}
-
-
-async def cordon(home: Small, *, on: bool, **more: Any) -> None:
-    await home.api.patch("nodes", NODE, "", {"spec": {"unschedulable": on or None, **more}})
 
 
 @in_a_loop
@@ -172,46 +165,6 @@ async def test_a_node_selector_that_nothing_meets_takes_the_pod_away(tmp_path: P
 
 
 @in_a_loop
-async def test_a_cordon_keeps_others_away_and_daemons_not(tmp_path: Path) -> None:
-    async with small(tmp_path) as home:
-        await cordon(home, on=True)
-        await home.apply(daemon())
-        await everywhere(home)
-
-
-@in_a_loop
-async def test_a_taint_counts_unless_it_is_tolerated(tmp_path: Path) -> None:
-    taint = {"key": "special", "value": "yes", "effect": "NoSchedule"}
-    body = daemon()
-    async with small(tmp_path) as home:
-        await cordon(home, on=False, taints=[taint])
-        await home.apply(body)
-        await home.until(lambda: status(home).get("desiredNumberScheduled") == 0)
-        assert not home.pods("app=agent")
-        tolerated = {"key": "special", "operator": "Exists"}
-        await change(home, {"spec": {"tolerations": [tolerated]}})
-        await everywhere(home)
-        # It may stay where it could not come; but not where it is driven away.
-        await change(home, {"spec": {"tolerations": [{**tolerated, "effect": "NoSchedule"}]}})
-        await everywhere(home)
-        await cordon(home, on=False, taints=[{**taint, "effect": "NoExecute"}])
-        await home.until(lambda: not home.pods("app=agent"))
-
-
-@in_a_loop
-async def test_any_pod_waits_for_a_node_whose_taints_it_tolerates(tmp_path: Path) -> None:
-    async with small(tmp_path) as home:
-        await cordon(home, on=False, taints=[{"key": "special", "effect": "NoSchedule"}])
-        waits = {"name": "one", "image": "registry.k8s.io/pause:3.10"}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}}
-        await home.apply({**pod, "spec": {"containers": [waits]}})
-        [told] = await home.until(lambda: home.events("FailedScheduling"))
-        assert "1 node(s) had untolerated taint {special: }" in told
-        await cordon(home, on=False, taints=None)
-        await home.until(home.ready_pods)
-
-
-@in_a_loop
 async def test_its_pods_go_with_it(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
         await home.apply(daemon())
@@ -228,25 +181,3 @@ async def test_a_refused_pod_is_told_and_tried_again(tmp_path: Path) -> None:
         assert 'serviceaccount "late" not found' in told
         await home.api.create("serviceaccounts", {"metadata": {"name": "late"}}, NAMESPACE)
         await everywhere(home)
-
-
-def node(*taints: Body, **labels: str) -> Body:
-    return {"metadata": {"name": "n", "labels": labels}, "spec": {"taints": list(taints)}}
-
-
-@pytest.mark.parametrize(
-    ("toleration", "tolerated"),
-    [
-        ({"operator": "Exists"}, True),
-        ({"key": "a", "operator": "Exists"}, True),
-        ({"key": "a", "value": "b"}, True),
-        ({"key": "a", "operator": "Equal", "value": "c"}, False),
-        ({"key": "a", "operator": "Exists", "effect": "NoExecute"}, False),
-        ({"key": "b", "operator": "Exists"}, False),
-    ],
-    ids=["everything", "key", "value", "other-value", "other-effect", "other-key"],
-)
-def test_a_toleration_is_for_key_value_and_effect(toleration: Body, *, tolerated: bool) -> None:
-    taint = {"key": "a", "value": "b", "effect": "NoSchedule"}
-    left = list(kubelet.untolerated({"tolerations": [toleration]}, node(taint)))
-    assert left == ([] if tolerated else [taint])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
-from fixtures.providers.embedded.dataplane.pieces import routes, seconds
+from fixtures.providers.embedded.dataplane.pieces import routes
 from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
@@ -45,38 +45,19 @@ def service(name: str, namespace: str, selector: Body, **port: Any) -> Body:
     }
 
 
-def reviews(*pods: tuple[str, str, bool]) -> Mesh:
-    """A mesh with one Service whose pods are (address, version, ready)."""
+def reviews(*pods: tuple[str, bool]) -> Mesh:
+    """A mesh with one Service whose pods are (address, ready)."""
     endpoints = [
-        {
-            "addresses": [address],
-            "conditions": {"ready": ready},
-            "targetRef": {"namespace": "bookinfons", "name": address},
-        }
-        for address, _, ready in pods
+        {"addresses": [address], "conditions": {"ready": ready}} for address, ready in pods
     ]
+    labels = {"kubernetes.io/service-name": "reviews"}
+    piece = {
+        "metadata": {"namespace": "bookinfons", "labels": labels},
+        "ports": [{"name": "http", "port": 9080}],
+        "endpoints": endpoints,
+    }
     return Mesh(
-        services=[service("reviews", "bookinfons", {"app": "reviews"}, port=9080)],
-        slices=[
-            {
-                "metadata": {
-                    "namespace": "bookinfons",
-                    "labels": {"kubernetes.io/service-name": "reviews"},
-                },
-                "ports": [{"name": "http", "port": 9080}],
-                "endpoints": endpoints,
-            }
-        ],
-        destination_rules=[
-            {
-                "metadata": {"name": "reviews", "namespace": "bookinfons"},
-                "spec": {
-                    "host": "reviews",
-                    "subsets": [{"name": "v2", "labels": {"version": "v2"}}],
-                },
-            }
-        ],
-        pod_labels={("bookinfons", address): {"version": version} for address, version, _ in pods},
+        services=[service("reviews", "bookinfons", {"app": "reviews"}, port=9080)], slices=[piece]
     )
 
 
@@ -203,36 +184,32 @@ def test_a_route_that_takes_everything_comes_last() -> None:
 def test_weights_share_the_requests() -> None:
     rule = {
         "route": [
-            {"destination": {"host": "reviews", "subset": "v1"}, "weight": 75},
-            {"destination": {"host": "reviews", "subset": "v3"}, "weight": 25},
+            {"destination": {"host": "one.here", "port": {"number": 1}}, "weight": 75},
+            {"destination": {"host": "two.here", "port": {"number": 2}}, "weight": 25},
         ]
     }
     clusters = only_route(rule)["route"]["weighted_clusters"]["clusters"]
-    assert [(one["name"].split("|")[2], one["weight"]) for one in clusters] == [
-        ("v1", 75),
-        ("v3", 25),
+    assert [(one["name"], one["weight"]) for one in clusters] == [
+        ("outbound|1||one.here", 75),
+        ("outbound|2||two.here", 25),
     ]
 
 
-def test_timeouts_retries_rewrites() -> None:
-    rule = to(
-        "ratings",
-        timeout="500ms",
-        retries={"attempts": 3, "perTryTimeout": "1m", "retryOn": "5xx,503"},
-        rewrite={"uri": "/other", "authority": "else"},
-    )
+def test_rewrites() -> None:
+    rule = to("ratings", rewrite={"uri": "/other", "authority": "else"})
     forward = only_route(rule)["route"]
-    assert (forward["timeout"], forward["prefix_rewrite"]) == ("0.5s", "/other")
-    assert forward["host_rewrite_literal"] == "else"
-    retry = forward["retry_policy"]
-    assert (retry["retry_on"], retry["retriable_status_codes"]) == ("5xx", [503])
-    assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "60s")
+    assert (forward["prefix_rewrite"], forward["host_rewrite_literal"]) == ("/other", "else")
 
 
 @pytest.mark.parametrize(
     "rule",
-    [{"redirect": {"uri": "/new"}}, to("ratings", fault={"abort": {"httpStatus": 555}})],
-    ids=["redirect", "fault"],
+    [
+        {"redirect": {"uri": "/new"}},
+        to("ratings", fault={"abort": {"httpStatus": 555}}),
+        to("ratings", timeout="3s"),
+        {"route": [{"destination": {"host": "ratings", "subset": "v1"}}]},
+    ],
+    ids=["redirect", "fault", "timeout", "subset"],
 )
 def test_a_rule_with_what_is_not_served_answers_so(rule: Body) -> None:
     answer = only_route(rule)["direct_response"]
@@ -246,19 +223,10 @@ def test_a_match_for_another_gateway_makes_no_route() -> None:
     assert list(found) == []
 
 
-def test_only_ready_endpoints_get_requests_and_subsets_only_their_own() -> None:
-    mesh = reviews(("10.0.0.1", "v1", True), ("10.0.0.2", "v2", True), ("10.0.0.3", "v2", False))
-    assert endpoints(mesh) == {
-        "outbound|9080||reviews.bookinfons.svc.cluster.local": ["10.0.0.1", "10.0.0.2"],
-        "outbound|9080|v2|reviews.bookinfons.svc.cluster.local": ["10.0.0.2"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("go", "protobuf"), [("1m30s", "90s"), ("500ms", "0.5s"), ("0s", "0s"), ("0.25s", "0.25s")]
-)
-def test_durations(go: str, protobuf: str) -> None:
-    assert seconds(go) == protobuf
+def test_only_ready_endpoints_get_requests() -> None:
+    mesh = reviews(("10.0.0.1", True), ("10.0.0.2", True), ("10.0.0.3", False))
+    name = "outbound|9080||reviews.bookinfons.svc.cluster.local"
+    assert endpoints(mesh) == {name: ["10.0.0.1", "10.0.0.2"]}
 
 
 # Against a real gateway's configuration

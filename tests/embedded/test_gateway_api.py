@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.istio.bundles import Limits
 from fixtures.k8s import Kube
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
@@ -25,6 +26,7 @@ Body = dict[str, Any]
 
 NOW = "2026-01-02T03:04:05Z"
 LABEL = "gateway.networking.k8s.io/gateway-name"
+BUNDLE = "gateway.networking.k8s.io/bundle-version"
 
 
 def gateway(*listeners: Body, **annotations: str) -> Body:
@@ -345,11 +347,26 @@ def test_the_service_has_each_port_once_after_that_of_health() -> None:
 def test_the_definitions_are_those_of_the_bundle_of_a_release(
     version: str, served: list[str], stored: str, bundle: str
 ) -> None:
-    for one in definitions(installation(version)):
+    made = definitions(installation(version))
+    for one in made[:3]:
         versions = one["spec"]["versions"]
         assert [v["name"] for v in versions] == served
         assert [v["name"] for v in versions if v["storage"]] == [stored]
-        assert bundle in one["metadata"]["annotations"].values()
+    for one in made[3:]:
+        assert [v["name"] for v in one["spec"]["versions"] if v["storage"]] == ["v1"]
+    assert {one["metadata"]["annotations"][BUNDLE] for one in made} == {bundle}
+
+
+def test_the_definitions_can_be_of_another_bundle() -> None:
+    made = definitions(installation("1.31.0"), "1.4.1")
+    assert {one["metadata"]["annotations"][BUNDLE] for one in made} == {"v1.4.1"}
+
+
+@pytest.mark.parametrize("release", ["1.22.0", "1.27.9", "1.28.0", "1.29.6", "1.30.3", "1.31.0"])
+def test_the_bundle_of_a_release_is_one_that_its_istiod_watches(release: str) -> None:
+    for one in definitions(installation(release)):
+        limits = Limits.of(one["spec"]["names"]["plural"], release)
+        assert limits is None or limits.include(one["metadata"]["annotations"][BUNDLE])
 
 
 # As kubectl sees it

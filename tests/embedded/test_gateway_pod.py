@@ -163,7 +163,7 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         "spec": {
             "hosts": ["*"],
             "gateways": ["bookinfo-gateway"],
-            "http": [{"retries": {"perTryTimeout": 3}, "route": [{"destination": {"host": "a"}}]}],
+            "http": [{"directResponse": {"body": {}}}],
         },
     }
 

@@ -510,6 +510,9 @@ DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
         ("-n bookinfons debug {pod} --image=busybox:1.36", "ephemeralcontainers"),
         ("get ns --as bob", "impersonation (--as)"),
         ("-n bookinfons delete deploy details-v1 --cascade=orphan", "deletion with"),
+        ("taint node seatrial-control-plane a=b:NoSchedule", "a cordon or a taint of a node"),
+        ("-n bookinfons set image {pod} details=a:1.0", "a change of a pod's specification"),
+        ("-n bookinfons logs {pod} --since-time=2026-01-01T00:00:00Z", "sinceTime of a log"),
         (f"drain seatrial-control-plane --dry-run=server {DRAINED}", "eviction"),
     ],
 )
@@ -520,8 +523,3 @@ def test_what_is_not_offered_says_so(kubectl: Kubectl, line: str, what: str) -> 
     assert what in said.err
     assert "is not offered by the embedded cluster" in said.err
     assert kubectl(POD) == before
-
-
-def test_the_fields_of_istios_kinds_are_explained(kubectl: Kubectl) -> None:
-    assert "weight" in kubectl("explain virtualservice.spec.http.route")
-    assert "The embedded cluster describes no fields" in kubectl("explain pod")

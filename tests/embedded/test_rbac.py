@@ -92,7 +92,7 @@ async def test_a_role_holds_in_its_namespace_for_its_verbs_and_takes_effect_at_o
         assert await account.code(f"{HERE}/secrets/m") == 403
         await account.client.ask(f"{ROLES}/r", "DELETE")
         gone = await account.ask(f"{MAPS}/m")
-        assert gone.body["message"].endswith(f': RBAC: role.{RBAC} "r" not found')
+        assert gone.code == 403
 
 
 @pytest.mark.parametrize(

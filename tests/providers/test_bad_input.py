@@ -96,6 +96,30 @@ BAD = [
     pytest.param(
         ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
     ),
+    pytest.param(
+        ("--provider", "kind", "--gateway-api", "1.7"),
+        4,
+        "--gateway-api 1.7: neither a version like 1.7.0 nor a file",
+        id="half a version of the Gateway API",
+    ),
+    pytest.param(
+        ("--provider", "embedded", "--gateway-api", __file__),
+        4,
+        "--gateway-api: a file only with --provider kind; give a version",
+        id="a file of the Gateway API for the embedded cluster",
+    ),
+    pytest.param(
+        ("--provider", "existing", "--kube-context", "x", "--gateway-api", "1.7.0"),
+        4,
+        "--gateway-api: only with --provider kind or embedded",
+        id="the Gateway API for a cluster that is taken",
+    ),
+    pytest.param(
+        ("--provider", "kind", "--node-image", "kindest/node:v1.34.1", "--kube-version", "1.35"),
+        4,
+        "kindest/node:v1.34.1: --kube-version says 1.35; leave one out",
+        id="an image of another Kubernetes",
+    ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
 

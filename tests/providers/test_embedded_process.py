@@ -1,6 +1,7 @@
 """The embedded cluster's provider: what it says when the process does not do as it should."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -58,7 +59,7 @@ def test_a_process_that_does_not_become_ready_is_one_line(
     with pytest.raises(kind, match=words) as raised, provider(tmp_path, code).provide():
         pass
     assert "\n" not in str(raised.value)
-    assert "embedded.log" in str(raised.value)
+    assert ("embedded.log" in str(raised.value)) == (kind is not HostNotFit)
 
 
 def test_a_death_in_mid_walk_is_told_at_once(tmp_path: Path) -> None:
@@ -97,6 +98,9 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
         *("1.31.0", "1.35", log, Queue[str]().put, "helm", ("revision=canary", "a=b")),
         command=command,
     )
+    for version, words in (("", "'--gateway-api']"), ("1.7.0", "'--gateway-api', '1.7.0']")):
+        with replace(wished, gateway_api=version).provide():
+            assert words in log.read_text(encoding="utf-8")
     with wished.provide() as access:
         assert (set(access.absent), access.revision) == ({"gone"}, "canary")
     told = log.read_text(encoding="utf-8")

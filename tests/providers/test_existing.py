@@ -141,13 +141,41 @@ def test_mesh_writes_allow_the_restart_and_never_add_ons(there: Standin) -> None
         assert "--allow-mesh-writes" not in access.skipped_stages["addons"]
 
 
-def test_a_version_that_is_not_there_is_told_and_expected_all_the_same(there: Standin) -> None:
-    with taken(there, istio_version="1.30", kube_version="1.34").provide() as access:
-        assert access.istio_version == "1.30.0"
-        contradictions = [note for note in access.notes if "CONTRADICTION" in note]
-        assert contradictions == [
-            "CONTRADICTION: --istio-version is 1.30, the cluster has 1.29.6."
-        ]
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        pytest.param(
+            {"istio_version": "1.30"},
+            "runs Istio 1.29.6, and --istio-version says 1.30",
+            id="Istio",
+        ),
+        pytest.param(
+            {"kube_version": "1.33.1"},
+            "runs Kubernetes 1.34.4, and --kube-version says 1.33.1",
+            id="Kubernetes",
+        ),
+        pytest.param(
+            {"istio_version": "1.30", "kube_version": "1.3"},
+            "says 1.30; it runs Kubernetes 1.34.4, and --kube-version says 1.3",
+            id="both",
+        ),
+    ],
+)
+def test_versions_that_are_not_there_are_refused_in_one_line(
+    there: Standin, kube: Kube, said: dict[str, str], words: str
+) -> None:
+    with pytest.raises(HostNotFit) as refused, taken(there, **said).provide():
+        pytest.fail("it was taken")
+    assert words in str(refused.value)
+    assert str(refused.value).endswith(
+        "leave that out to test what is there, or name the right context"
+    )
+    assert kube.find("leases.coordination.k8s.io", "seatrial", "default") is None
+
+
+def test_versions_that_are_there_are_taken(there: Standin) -> None:
+    with taken(there, istio_version="1.29", kube_version="1.34").provide() as access:
+        assert (access.istio_version, access.kube_version) == ("1.29.6", "1.34.4")
 
 
 def test_a_second_run_is_told_who_holds_the_cluster(there: Standin, kube: Kube) -> None:

@@ -123,7 +123,7 @@ TOX = [sys.executable, "-m", "tox", "run", "-q", "-c", str(ROOT / "tox.ini"), "-
 
 def through_tox(work: Path) -> list[str]:
     """The smoke environment of our tox.ini, with this interpreter's packages."""
-    command = f"{sys.executable} -m pytest suites --profile smoke {{posargs}}"
+    command = f"{sys.executable} -m fixtures.run suites --profile smoke {{posargs}}"
     return [
         *TOX,
         *("--workdir", str(work / "tox")),

@@ -384,6 +384,21 @@ def test_a_group_is_looked_up_once_and_its_preferred_version_taken(tmp_path: Pat
         assert [path for _, path, *_ in server.asked].count("/apis/apps") == 1
 
 
+def test_a_kind_that_the_preferred_version_lacks_is_taken_in_one_that_has_it(
+    tmp_path: Path,
+) -> None:
+    versions = [{"version": "v1"}, {"version": "v1alpha2"}]
+    answers: dict[str, list[Any]] = {
+        "/apis/gw": [{"preferredVersion": versions[0], "versions": versions}],
+        "/apis/gw/v1": [{"resources": [{"name": "gateways", "kind": "Gateway"}]}],
+        "/apis/gw/v1alpha2": [{"resources": [{"name": "tcproutes", "kind": "TCPRoute"}]}],
+        "/apis/gw/v1/gateways": [{"items": []}],
+        "/apis/gw/v1alpha2/tcproutes": [{"items": []}],
+    }
+    with connected(tmp_path, answers) as (kube, _):
+        assert kube.list("gateways.gw") == kube.list("tcproutes.gw") == []
+
+
 def test_apply_puts_each_object_where_its_kind_lives(tmp_path: Path) -> None:
     answers: dict[str, list[Any]] = {
         "/api/v1": [CORE_RESOURCES],

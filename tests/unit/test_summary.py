@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from reports.model import Run
 from reports.summary import MOST_BYTES, as_markdown
+from reports.terminal import closing
 from tests.unit.runs import good, run
 
 GITHUBS_COMMENT = 65_536
@@ -63,3 +64,18 @@ def test_what_was_found_makes_no_markup() -> None:
 
 def test_a_good_run_lists_no_failure() -> None:
     assert "## Failures" not in as_markdown(good("conformance"))
+
+
+def test_a_warning_stands_beside_the_verdict_and_not_among_the_notes() -> None:
+    text = as_markdown(
+        replace(run(), notes=("Chosen by auto.", "WARNING: newer than this suite."))
+    )
+    assert text.index("**WARNING: newer than this suite.**") < text.index("Istio **1.31.0**")
+    assert text.count("newer than this suite") == 1
+    assert "## Notes\n\n- Chosen by auto." in text
+
+
+def test_the_terminal_ends_with_warnings() -> None:
+    lines = closing(replace(run(), notes=("Chosen by auto.", "WARNING: newer than this suite.")))
+    assert lines[1] == "WARNING: newer than this suite."
+    assert not any("Chosen" in line for line in lines)

@@ -1,0 +1,319 @@
+"""Meshes that people have, as far as control planes and proxies tell: which are whole, which not.
+
+A test is called by its row: H a healthy state that must not be called broken, B a broken one that
+must be noticed. Each is a recorded cluster, changed as the row says.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.claims import ClaimFailed, NotTested, start_observing
+from fixtures.claims.waiting import wait_policy
+from fixtures.istio.proxies import METRICS, PAGE
+from fixtures.istio.workloads import Workloads
+from fixtures.k8s import Body, Refused, Reply, Unreachable
+from tests.judge.replay import Replay
+from tests.judge.world import World, access_of
+from tests.recordings import BY_HAND, ISTIO_1_29
+from tests.unit.states import as_kube
+
+WASM = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+ADDRESS = "type.googleapis.com/istio.workload.Address"
+Entry = dict[str, Any]
+# Where a pod's own istio-init leaves the traffic of a user alone.
+INIT, USER = "istio-init", "-u"
+
+
+class Pages(Replay):
+    """A recorded state whose istiods answer each for itself: a status and a text by pod's name.
+
+    Attributes:
+        fetched: the pages that were asked for, by pod.
+    """
+
+    def __init__(self, state: str, **known: Any) -> None:
+        super().__init__(state, apart=True, **known)
+        self.pages: dict[str, tuple[int, str]] = {}
+        self.metrics = ""
+        self.fetched: list[str] = []
+
+    @contextmanager
+    def forward(self, pod: str, _namespace: str, _port: int) -> Iterator[Any]:
+        def get(path: str, *_: Any) -> Reply:
+            if path == METRICS:
+                return Reply(200, {}, self.metrics)
+            self.fetched.append(pod)
+            if pod not in self.pages:
+                raise Unreachable("connection refused")
+            assert path == PAGE
+            return Reply(self.pages[pod][0], {}, self.pages[pod][1])
+
+        if self.find("pods", pod, _namespace) is None:
+            raise Refused(404, message=f'pods "{pod}" not found')
+        yield SimpleNamespace(get=get)
+
+    def lists(self, pod: str, *entries: Entry) -> None:
+        """Have an istiod list these proxies."""
+        self.pages[pod] = (200, json.dumps(entries))
+
+
+@pytest.fixture(autouse=True)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
+
+
+def mesh() -> tuple[Pages, str, list[Entry]]:
+    """The injected sample of a demo profile, the name of its istiod, and what it lists."""
+    kube = Pages("4-injected")
+    istiod = next(p for p in kube.list("pods", labels="app=istiod") if _runs(p))
+    listed: list[Entry] = ISTIO_1_29.json("istio/istiod-syncz.json")
+    running = {_proxy(pod) for pod in kube.list("pods") if _runs(pod)}
+    entries = [entry for entry in listed if entry["proxy"] in running]
+    template = entries[0]
+    entries += [
+        {**template, "proxy": name}
+        for pod in kube.list("pods")
+        if _runs(pod) and _has_proxy(pod) and (name := _proxy(pod)) not in {*map(_name, entries)}
+    ]
+    kube.lists(istiod["metadata"]["name"], *entries)
+    return kube, istiod["metadata"]["name"], entries
+
+
+def workloads(kube: Pages) -> Workloads:
+    access = access_of("1.29.6", "v1.34.4")
+    return World(lambda _: as_kube(kube), access).workloads()
+
+
+def another_istiod(kube: Pages, of: str, name: str, **labels: str) -> None:
+    """One more istiod, as another revision or replica has it."""
+    body = copy.deepcopy(kube.get("pods", of, "istio-system"))
+    body["metadata"] |= {"name": name, "uid": name}
+    body["metadata"]["labels"] = {"app": "istiod", **labels}
+    kube.add("pods", body)
+
+
+def message(kube: Pages) -> str:
+    with pytest.raises(ClaimFailed) as caught:
+        workloads(kube).expect_in_sync()
+    return str(caught.value)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return str(entry["proxy"])
+
+
+def _proxy(pod: Body) -> str:
+    return f"{pod['metadata']['name']}.{pod['metadata']['namespace']}"
+
+
+def _runs(pod: Body) -> bool:
+    return pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+def _has_proxy(pod: Body) -> bool:
+    both = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+    return any(container["name"] == "istio-proxy" for container in both)
+
+
+# Every control plane
+
+
+def test_living_h2_a_second_revision_serves_some_of_the_proxies() -> None:
+    kube, istiod, entries = mesh()
+    another_istiod(kube, istiod, "istiod-blue-1", **{"istio.io/rev": "blue"})
+    kube.lists(istiod, *entries[3:])
+    kube.lists("istiod-blue-1", *entries[:3])
+    observed = start_observing()
+    workloads(kube).expect_in_sync()
+    assert observed.inspected == len(entries)
+
+
+def test_living_h2_a_second_replica_serves_some_of_the_proxies() -> None:
+    kube, istiod, entries = mesh()
+    labels = kube.get("pods", istiod, "istio-system")["metadata"]["labels"]
+    another_istiod(kube, istiod, "istiod-2", **labels)
+    kube.lists(istiod, *entries[3:])
+    kube.lists("istiod-2", *entries[:3])
+    workloads(kube).expect_in_sync()
+
+
+def test_living_h2_a_proxy_that_no_revision_serves_is_still_noticed() -> None:
+    kube, istiod, entries = mesh()
+    another_istiod(kube, istiod, "istiod-blue-1", **{"istio.io/rev": "blue"})
+    kube.lists(istiod, *entries[3:])
+    kube.lists("istiod-blue-1", *entries[:2])
+    lost = entries[2]["proxy"].partition(".")[0]
+    assert f"not connected to any istiod in bookinfons/{lost}" in message(kube)
+
+
+def test_living_h9_an_istiod_elsewhere_is_asked() -> None:
+    kube, istiod, entries = mesh()
+    another_istiod(kube, istiod, "istiod-asm-1-28-x", **{"istio.io/rev": "asm-1-28"})
+    kube.change("pods", "istiod-asm-1-28-x", _move_to("aks-istio-system"))
+    kube.lists(istiod)
+    kube.lists("istiod-asm-1-28-x", *entries)
+    workloads(kube).expect_in_sync()
+
+
+def _move_to(namespace: str) -> Any:
+    return lambda body: body["metadata"].update(namespace=namespace)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_living_h3_debug_pages_that_are_off_leave_it_not_claimed_at_once(status: int) -> None:
+    kube, istiod, _ = mesh()
+    kube.pages[istiod] = (status, "404 page not found")
+    why = f"{PAGE} of pod istio-system/{istiod} answers {status}: is ENABLE_DEBUG_ON_HTTP"
+    with pytest.raises(NotTested, match=why), wait_policy(factor=1):
+        workloads(kube).expect_in_sync()
+    assert kube.fetched == [istiod], "it waited for what does not come"
+
+
+def test_living_h3_where_one_of_two_is_off_the_other_still_tells() -> None:
+    kube, istiod, entries = mesh()
+    another_istiod(kube, istiod, "istiod-blue-1", **{"istio.io/rev": "blue"})
+    kube.lists(istiod, *entries[3:])
+    kube.pages["istiod-blue-1"] = (404, "")
+    with pytest.raises(NotTested, match=rf"{len(entries) - 3} of {len(entries)} proxies are"):
+        workloads(kube).expect_in_sync()
+    entries[4]["listener_acked"] = entries[4]["resources"] = ""
+    kube.lists(istiod, *entries[3:])
+    assert f"1 of {len(entries) - 3} pods: expected in sync, got STALE: listeners" in message(kube)
+
+
+# Every proxy's configuration
+
+
+def test_living_h14_each_proxy_has_its_own_time_where_something_is_always_on_its_way() -> None:
+    kube, istiod, entries = mesh()
+    looks = iter(range(1000))
+
+    class Busy(dict[str, tuple[int, str]]):
+        def __getitem__(self, name: str) -> tuple[int, str]:
+            late = next(looks) // 2 % len(entries)  # a page is read twice: its status, its text
+            sent = [{**e, "resources": {}, "route_acked": "0"} for e in entries[late : late + 1]]
+            return 200, json.dumps([*entries[:late], *sent, *entries[late + 1 :]])
+
+    kube.pages = Busy({istiod: (200, "")})
+    with wait_policy(factor=1):
+        workloads(kube).expect_in_sync()
+    assert len(kube.fetched) == 2
+
+
+def test_living_h14_a_proxy_that_ends_meanwhile_is_not_missed() -> None:
+    kube, istiod, entries = mesh()
+    kube.lists(istiod, *entries[1:])
+    found, ended = kube.find, entries[0]["proxy"].partition(".")[0]
+    kube.find = lambda kind, name, *more: (  # type: ignore[method-assign]  # it ends meanwhile
+        None if name == ended else found(kind, name, *more)
+    )
+    observed = start_observing()
+    workloads(kube).expect_in_sync()
+    assert observed.inspected == len(entries) - 1
+
+
+def test_living_b5_extension_configuration_that_was_never_taken_is_noticed() -> None:
+    kube, istiod, entries = mesh()
+    entries[1] |= {"extensionconfig_sent": "2026-11-27/a", "extensionconfig_acked": ""}
+    kube.lists(istiod, *entries)
+    assert "STALE: extension configuration not acknowledged in " in message(kube)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (WASM, "extension configuration"),
+        ("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret", "secrets"),
+        ("type.googleapis.com/istio.networking.nds.v1.NameTable", "DNS names"),
+        ("type.googleapis.com/something.of.later.v9.Unheard", "Unheard"),
+    ],
+)
+def test_living_b5_every_type_that_the_page_names_is_compared(url: str, words: str) -> None:
+    kube, istiod, entries = mesh()
+    entries[1]["resources"][url] = {"sent": "2", "acked": "1"}
+    entries[2]["resources"][url] = {}  # never sent: it did not ask for it
+    kube.lists(istiod, *entries)
+    text = message(kube)
+    assert text.startswith(f"1 of {len(entries)} pods: expected in sync, got STALE: {words} not")
+
+
+def test_living_b5_rejections_are_told_beside_it() -> None:
+    kube, istiod, entries = mesh()
+    kube.metrics = (
+        "# TYPE pilot_total_xds_rejects counter\n"
+        'pilot_total_xds_rejects{type="type.googleapis.com/envoy.config.listener.v3.Listener"} 3\n'
+        'pilot_total_xds_rejects{type="cds"} 0\n'
+    )
+    kube.lists(istiod, *entries)
+    observed = start_observing()
+    workloads(kube).expect_in_sync()
+    assert observed.notes == ["since their istiod started, proxies rejected Listener 3 times"]
+
+
+def test_living_b5_ztunnel_is_asked_like_any_other_proxy() -> None:
+    kube = Pages("ambient/bookinfo", kubernetes="v1.37.2")
+    [entry] = BY_HAND["ambient"].json("istio/istiod-syncz.json")
+    istiod = kube.list("pods", labels="app=istiod")[0]["metadata"]["name"]
+    ambient = World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")).workloads()
+    kube.lists(istiod, entry)
+    ambient.expect_in_sync()
+    entry["resources"][ADDRESS]["acked"] = "an older one"
+    kube.lists(istiod, entry)
+    with pytest.raises(ClaimFailed, match="STALE: workloads and Services not acknowledged"):
+        ambient.expect_in_sync()
+
+
+# The user that istio-init leaves alone
+
+
+def as_user(user: int, left_alone: str, group: str = "") -> Any:
+    """A pod whose proxy runs as one user, and whose istio-init leaves another's traffic alone."""
+
+    def change(body: Body) -> None:
+        both = [*body["spec"]["initContainers"], *body["spec"]["containers"]]
+        for container in both:
+            arguments = container.get("args") or []
+            if container["name"] == "istio-proxy":
+                container["securityContext"]["runAsUser"] = user
+            if container["name"] == INIT:
+                arguments[arguments.index(USER) + 1] = left_alone
+                arguments += ["-g", group] if group else []
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("user", "left_alone", "group"),
+    [
+        (1000660001, "1000660001", "1000660001"),  # OpenShift chooses it for a namespace
+        (0, "1337", ""),  # TPROXY
+        (0, "1000660001", "1000660001"),
+    ],
+)
+def test_living_h4_the_platform_chooses_the_proxys_user(
+    user: int, left_alone: str, group: str
+) -> None:
+    kube, *_ = mesh()
+    kube.change("pods", "ratings-v1", as_user(user, left_alone, group))
+    workloads(kube).expect_redirection()
+
+
+@pytest.mark.parametrize(
+    ("user", "left_alone"), [(1000660001, "1337"), (1337, "1000660001"), (0, "0")]
+)
+def test_living_h4_a_proxy_that_redirects_to_itself_is_still_noticed(
+    user: int, left_alone: str
+) -> None:
+    kube, *_ = mesh()
+    kube.change("pods", "ratings-v1", as_user(user, left_alone))
+    with pytest.raises(ClaimFailed, match=rf"-u {left_alone} \(its proxy runs as .*ratings-v1"):
+        workloads(kube).expect_redirection()

@@ -1,0 +1,209 @@
+"""Whether istiod watches the kinds of the Gateway API that are in use, by their definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.claims import ClaimFailed, NotApplicable, NotTested
+from fixtures.claims.observations import observing
+from fixtures.istio.bundles import Limits, expect_watched
+from fixtures.istio.releases import expected
+from fixtures.k8s import Refused
+from tests.unit.states import FakeKube, as_kube
+
+Body = dict[str, Any]
+
+GROUP = "gateway.networking.k8s.io"
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+KINDS = {
+    "gatewayclasses": "GatewayClass",
+    "gateways": "Gateway",
+    "httproutes": "HTTPRoute",
+    "grpcroutes": "GRPCRoute",
+    "tlsroutes": "TLSRoute",
+    "tcproutes": "TCPRoute",
+    "backendtlspolicies": "BackendTLSPolicy",
+}
+
+
+def definition(plural: str, bundle: str, channel: str = "standard") -> Body:
+    annotations = {f"{GROUP}/bundle-version": bundle, f"{GROUP}/channel": channel}
+    return {
+        "metadata": {"name": f"{plural}.{GROUP}", "annotations": annotations if bundle else {}},
+        "spec": {
+            "group": GROUP,
+            "names": {"plural": plural, "kind": KINDS[plural]},
+            "versions": [{"name": "v1", "served": True}],
+        },
+    }
+
+
+def named(name: str, **spec: Any) -> Body:
+    return {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+
+
+class Cluster:
+    """A cluster with one Gateway of istiod's and one of somebody else's."""
+
+    def __init__(self, *definitions: Body) -> None:
+        have = {body["metadata"]["name"] for body in definitions}
+        core = [definition(plural, "v1.6.0") for plural in list(KINDS)[:3]]
+        rest = [body for body in core if body["metadata"]["name"] not in have]
+        classes = {"istio": "istio.io/gateway-controller", "other": "example.com/gateways"}
+        self.kube = FakeKube(
+            {"apiextensions.k8s.io/v1/customresourcedefinitions": [*rest, *definitions]}
+        )
+        for name, controller in classes.items():
+            self.kube.add(f"gatewayclasses.{GROUP}", named(name, controllerName=controller))
+            self.kube.add(f"gateways.{GROUP}", named(f"of-{name}", gatewayClassName=name))
+
+    def add(self, plural: str, *bodies: Body) -> Cluster:
+        for body in bodies:
+            self.kube.add(f"{plural}.{GROUP}", body)
+        return self
+
+    def ask(self, istio: str = "1.31.0", **env: str) -> list[str]:
+        container = {"env": [{"name": name, "value": value} for name, value in env.items()]}
+        istiod = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        with observing() as seen:
+            expect_watched(as_kube(self.kube), expected(istio, "v1.35.0", ["v1.35.0"]), istiod)
+        assert seen.inspected
+        return seen.notes
+
+
+def route(name: str, to: str = "of-istio", **more: str) -> Body:
+    return named(name, parentRefs=[{"name": to, **more}])
+
+
+OLD_TLS = definition("tlsroutes", "v1.4.1", "experimental")
+
+
+def test_what_istiod_ignores_is_told_with_its_objects_and_both_bundles() -> None:
+    cluster = Cluster(OLD_TLS).add("tlsroutes", route("b"), route("a"), route("c", "of-other"))
+    with pytest.raises(ClaimFailed) as caught:
+        cluster.ask()
+    assert caught.value.message == (
+        "definitions of the Gateway API: expected TLSRoute of bundle 1.5.0 or newer, got TLSRoute "
+        "of bundle v1.4.1 (experimental), so that istiod ignores 2 objects: shop/a, shop/b "
+        "(Istio 1.31.0, Kubernetes v1.35.0)"
+    )
+    assert caught.value.next_steps[0] == f"kubectl get crd tlsroutes.{GROUP} -o yaml"
+
+
+def test_every_kind_that_is_ignored_is_named_and_many_objects_are_counted() -> None:
+    old = [OLD_TLS, definition("tcproutes", "v1.5.0")]
+    many = [route(f"r{number}") for number in range(9)]
+    cluster = Cluster(*old).add("tlsroutes", *many).add("tcproutes", route("one"))
+    with pytest.raises(ClaimFailed) as caught:
+        cluster.ask()
+    assert "TLSRoute of bundle 1.5.0 or newer, TCPRoute of bundle 1.6.0" in caught.value.message
+    assert "9 objects: shop/r0, shop/r1, shop/r2, shop/r3, shop/r4, ...;" in caught.value.message
+    assert "1 object: shop/one" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [{"kind": "Service", "group": ""}, {"kind": "ListenerSet"}],
+    ids=["of the mesh", "of a set of listeners"],
+)
+def test_a_route_for_the_mesh_counts_too(parent: dict[str, str]) -> None:
+    cluster = Cluster(OLD_TLS).add("tlsroutes", route("a", "anything", **parent))
+    with pytest.raises(ClaimFailed, match="1 object: shop/a"):
+        cluster.ask()
+
+
+def test_a_policy_counts_where_istiod_has_a_gateway() -> None:
+    old = definition("backendtlspolicies", "v1.3.0", "experimental")
+    policy = named("p", targetRefs=[{"kind": "Service", "name": "a"}])
+    cluster = Cluster(old).add("backendtlspolicies", policy)
+    with pytest.raises(ClaimFailed, match=r"BackendTLSPolicy of bundle 1\.4\.0 or newer"):
+        cluster.ask()
+    cluster.kube.remove(f"gateways.{GROUP}", "of-istio")
+    cluster.ask()
+
+
+def test_a_kind_without_objects_for_this_mesh_may_be_of_any_bundle() -> None:
+    assert Cluster(OLD_TLS).add("tlsroutes", route("c", "of-other")).ask() == [
+        "Gateway API, bundle v1.6.0 (standard): Gateway, GatewayClass, HTTPRoute",
+        "Gateway API, bundle v1.4.1 (experimental): TLSRoute",
+    ]
+
+
+def test_a_controller_that_goes_by_another_name_is_istiods_all_the_same() -> None:
+    cluster = Cluster(OLD_TLS).add("tlsroutes", route("c", "of-other"))
+    with pytest.raises(ClaimFailed, match="shop/c"):
+        cluster.ask(PILOT_GATEWAY_API_CONTROLLER_NAME="example.com/gateways")
+
+
+@pytest.mark.parametrize(
+    ("bundle", "words"),
+    [("", "no bundle that its annotation"), ("monthly-2026.05", "bundle monthly-2026.05")],
+)
+def test_a_bundle_that_istiod_cannot_read_is_ignored_by_it(bundle: str, words: str) -> None:
+    cluster = Cluster(definition("tlsroutes", bundle)).add("tlsroutes", route("a"))
+    with pytest.raises(ClaimFailed, match=words):
+        cluster.ask()
+
+
+def test_a_definition_that_says_no_bundle_is_noted_where_istiod_does_not_mind() -> None:
+    notes = Cluster(definition("httproutes", "")).add("httproutes", route("a")).ask()
+    assert any("no bundle that its annotation" in note and "HTTPRoute" in note for note in notes)
+
+
+def test_what_is_missing_of_an_installation_in_part_is_noted() -> None:
+    cluster = Cluster()
+    cluster.kube.remove(CRDS, "httproutes")
+    assert cluster.ask()[-1] == "the Gateway API is installed in part: there is no HTTPRoute"
+
+
+def test_without_the_gateway_api_nothing_is_claimed() -> None:
+    cluster = Cluster()
+    cluster.kube.remove(CRDS, "g")
+    cluster.kube.remove(CRDS, "http")
+    with pytest.raises(NotApplicable, match="not installed"):
+        cluster.ask()
+    with pytest.raises(NotApplicable, match="PILOT_ENABLE_GATEWAY_API=false"):
+        Cluster().ask(PILOT_ENABLE_GATEWAY_API="false")
+
+
+def test_who_may_not_list_them_cannot_be_told() -> None:
+    cluster = Cluster(OLD_TLS)
+
+    def forbidden(kind: str, *_: Any, **__: Any) -> list[Body]:
+        if kind == CRDS:
+            return FakeKube.list(cluster.kube, kind)
+        raise Refused(403, reason="Forbidden")
+
+    cluster.kube.list = forbidden  # type: ignore[method-assign]  # this user
+    with pytest.raises(NotTested, match="may not list gatewayclasses"):
+        cluster.ask()
+
+
+@pytest.mark.parametrize(
+    ("plural", "istio", "bundle", "watched"),
+    [
+        ("grpcroutes", "1.21.6", "v1.0.0", True),
+        ("grpcroutes", "1.22.0", "v1.0.0", False),
+        ("grpcroutes", "1.31.0", "v1.1.0", True),
+        ("backendtlspolicies", "1.28.0", "v1.3.0", False),
+        ("tlsroutes", "1.27.8", "v1.5.0", True),
+        ("tlsroutes", "1.27.9", "v1.5.0", False),
+        ("tlsroutes", "1.28.6", "v1.4.1", False),
+        ("tlsroutes", "1.28.7", "v1.4.1", True),
+        ("tlsroutes", "1.29.2", "v1.4.1", False),
+        ("tlsroutes", "1.29.6", "v1.5.0", False),
+        ("tlsroutes", "1.30.0", "v1.4.1", False),
+        ("tlsroutes", "1.30.0", "v1.5.0-rc.1", True),
+        ("tcproutes", "1.30.8", "v1.5.1", True),
+        ("tcproutes", "1.31.0", "v1.5.1", False),
+        ("tcproutes", "1.32.0", "v1.7.0", True),
+        ("httproutes", "1.31.0", "v0.8.0", True),
+    ],
+)
+def test_which_bundles_a_release_watches(
+    plural: str, istio: str, bundle: str, *, watched: bool
+) -> None:
+    limits = Limits.of(plural, istio)
+    assert (limits is None or limits.include(bundle)) is watched
