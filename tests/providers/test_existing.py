@@ -20,7 +20,7 @@ from fixtures.claims import ClaimFailed
 from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
 from fixtures.k8s import Kube, wire
-from fixtures.providers.base import KEPT, RUN, Access, UnsafeTarget
+from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
 from tests.embedded.conftest import VERSIONS, Standin, started
