@@ -20,6 +20,8 @@ pytest_plugins = [
     "fixtures.run.options",
     "fixtures.run.plan",
     "fixtures.run.prove",
+    "fixtures.run.reading",
+    "fixtures.run.requested",
     "fixtures.run.roles",
     "fixtures.run.signals",
     "fixtures.setup.addons",

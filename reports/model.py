@@ -248,7 +248,7 @@ def subject_of(state: RunState) -> Subject:
         profile=settings.profile if settings else "",
         fault=settings.fault if settings else "",
         features=tuple(sorted(access.features)) if access else (),
-        simulated=access.posed if access else (),
+        simulated=access.simulated if access else (),
         python=platform.python_version(),
     )
 

@@ -139,7 +139,7 @@ TOPICS = (
     Topic(
         "Flags of istio-init that a pod may bring",
         redirection.OVERRIDES,
-        lambda wish: f"{wish.flag} by {wish.annotation}",
+        lambda row: f"{row.flag} by {row.annotation}",
     ),
     Topic(
         "Annotation istio.io/rev on pods",

@@ -1,4 +1,4 @@
-"""A stand-in cluster of its own process, for tests that ask it from outside."""
+"""An embedded cluster in a process of its own, for tests that reach it from outside."""
 
 import json
 import select
@@ -19,16 +19,16 @@ PATIENCE = 60
 
 
 @dataclass(frozen=True)
-class Standin:
-    """A running stand-in: how to reach it, and what it said when it was ready."""
+class EmbeddedCluster:
+    """A running embedded cluster: how to reach it, and what it said when it was ready."""
 
     kubeconfig: Path
     ready: dict[str, Any]
 
 
 @contextmanager
-def started(home: Path, *options: str) -> Iterator[Standin]:
-    """Run a stand-in until the block ends."""
+def started(home: Path, *options: str) -> Iterator[EmbeddedCluster]:
+    """Run an embedded cluster until the block ends."""
     kubeconfig, errors = home / "kubeconfig", home / "stderr"
     command = [sys.executable, "-m", "fixtures.providers.embedded"]
     with (
@@ -47,8 +47,10 @@ def started(home: Path, *options: str) -> Iterator[Standin]:
             spoke, _, _ = select.select([process.stdout], [], [], PATIENCE)
             line = process.stdout.readline() if spoke else b""
             if not line:
-                pytest.fail(f"the stand-in did not get ready: {errors.read_text()[-2000:]}")
-            yield Standin(kubeconfig, json.loads(line))
+                pytest.fail(
+                    f"the embedded cluster did not get ready: {errors.read_text()[-2000:]}"
+                )
+            yield EmbeddedCluster(kubeconfig, json.loads(line))
         finally:
             process.stdin.close()  # which ends it
             try:
@@ -59,8 +61,8 @@ def started(home: Path, *options: str) -> Iterator[Standin]:
 
 
 @pytest.fixture(scope="session")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
     """The run up to the gateway, done: Istio, the injected sample and its routes."""
-    home = tmp_path_factory.mktemp("standin")
+    home = tmp_path_factory.mktemp("embedded")
     with started(home, *VERSIONS, "--state", "gateway") as cluster:
         yield cluster

@@ -116,7 +116,7 @@ async def _asked(folder: Path) -> AsyncIterator[Asked]:
         await runner.cleanup()
 
 
-def _walk(folder: Path, story: Callable[[Asked], Awaitable[None]]) -> None:
+def _play(folder: Path, story: Callable[[Asked], Awaitable[None]]) -> None:
     async def scenario() -> None:
         async with _asked(folder) as asked:
             await story(asked)
@@ -147,7 +147,7 @@ def test_rules_and_selectors_say_who_is_asked(tmp_path: Path, changes: Body, wan
         await asked.write(dry_run=True)
         assert len(asked.questions) == wanted
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 def test_the_question_tells_what_is_about_to_happen(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_question_tells_what_is_about_to_happen(tmp_path: Path) -> None:
         assert question["object"]["data"] == {"a": "1"}
         assert "uid" not in question["object"]["metadata"]
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 def test_a_patch_is_applied_before_the_object_is_kept(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_patch_is_applied_before_the_object_is_kept(tmp_path: Path) -> None:
         assert (await asked.write())["data"] == {"a": "1", "b": "2"}
         assert asked.api.get("configmaps", "one", "shop")["data"] == {"a": "1", "b": "2"}
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_refusal_is_told_in_the_servers_words(
         assert (refusal.code, str(refusal)) == (code, denied)
         assert asked.api.find("configmaps", "one", "shop") is None
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 def test_warnings_are_handed_on(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_warnings_are_handed_on(tmp_path: Path) -> None:
         await asked.write(warnings=warnings)
         assert warnings == ["mind the gap"]
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 _BROKEN = {
@@ -256,8 +256,8 @@ def test_a_hook_that_cannot_be_asked_fails_the_write_or_is_passed_over(
         await asked.register(config=config, failurePolicy="Ignore")
         await asked.write()
 
-    _walk(tmp_path, story)
-    _walk(tmp_path, passed_over)
+    _play(tmp_path, story)
+    _play(tmp_path, passed_over)
 
 
 def test_a_service_without_endpoints_refuses_connections(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_service_without_endpoints_refuses_connections(tmp_path: Path) -> None
         told = f"{_POST}: dial tcp {address}:443: connect: connection refused"
         assert str(await asked.refused()).endswith(told)
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 def test_the_configurations_themselves_are_never_asked_about(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_the_configurations_themselves_are_never_asked_about(tmp_path: Path) -> 
         await asked.api.patch(name, "hooks", None, {"metadata": {"labels": {"a": "b"}}})
         assert asked.questions == []
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)
 
 
 def test_mutating_webhooks_can_be_turned_off(tmp_path: Path) -> None:
@@ -291,4 +291,4 @@ def test_mutating_webhooks_can_be_turned_off(tmp_path: Path) -> None:
         await asked.write()
         assert len(asked.questions) == 1
 
-    _walk(tmp_path, story)
+    _play(tmp_path, story)

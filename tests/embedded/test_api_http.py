@@ -240,8 +240,8 @@ async def test_what_is_written_over_http() -> None:
         assert scale["spec"] == {"replicas": 1}
         assert scale["status"]["selector"] == "app=web"
         merge = "application/merge-patch+json"
-        wish = {"spec": {"replicas": 3}}
-        done = await client.ask(f"{path}/web/scale", "PATCH", wish, Content_Type=merge)
+        wanted = {"spec": {"replicas": 3}}
+        done = await client.ask(f"{path}/web/scale", "PATCH", wanted, Content_Type=merge)
         assert done.body["spec"] == {"replicas": 3}
         dry = await client.ask(f"{path}/web?dryRun=All", "DELETE")
         assert dry.body["status"] == "Success"

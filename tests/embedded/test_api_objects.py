@@ -28,8 +28,8 @@ def a_pod(**spec: object) -> Body:
 def a_deployment(**spec: object) -> Body:
     labels = {"app": "web"}
     template = {"metadata": {"labels": labels}, "spec": a_pod()["spec"]}
-    wish = {"selector": {"matchLabels": labels}, "template": template, **spec}
-    return {"metadata": {"name": "web"}, "spec": wish}
+    wanted = {"selector": {"matchLabels": labels}, "template": template, **spec}
+    return {"metadata": {"name": "web"}, "spec": wanted}
 
 
 @in_a_loop
@@ -101,14 +101,14 @@ async def test_status_and_spec_are_written_apart() -> None:
     api = await an_api()
     made = await api.create("deployments.apps", a_deployment(), "here")
     assert made["status"] == {}
-    wish = clone(made) | {"status": {"replicas": 9}}
-    wish["spec"]["replicas"] = 2
-    told = await api.update("deployments.apps", wish, subresource="status")
+    wanted = clone(made) | {"status": {"replicas": 9}}
+    wanted["spec"]["replicas"] = 2
+    told = await api.update("deployments.apps", wanted, subresource="status")
     assert (told["spec"]["replicas"], told["status"]) == (1, {"replicas": 9})
     assert told["metadata"]["generation"] == 1
-    wish = clone(told) | {"status": {}}
-    wish["spec"]["replicas"] = 2
-    scaled = await api.update("deployments.apps", wish)
+    wanted = clone(told) | {"status": {}}
+    wanted["spec"]["replicas"] = 2
+    scaled = await api.update("deployments.apps", wanted)
     assert (scaled["spec"]["replicas"], scaled["status"]) == (2, {"replicas": 9})
     assert scaled["metadata"]["generation"] == 2
 

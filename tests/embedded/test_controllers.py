@@ -221,8 +221,8 @@ async def test_scaling_makes_and_removes_pods(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
         await home.apply(*of("details"))
         for size in (3, 1, 0):
-            wish: Body = {"spec": {"replicas": size}}
-            await home.api.patch(DEPLOYMENTS, "details-v1", NAMESPACE, wish)
+            wanted: Body = {"spec": {"replicas": size}}
+            await home.api.patch(DEPLOYMENTS, "details-v1", NAMESPACE, wanted)
             await home.until(functools.partial(has_pods, home, size))
         assert "Scaled down replica set" in home.events("ScalingReplicaSet")[-1]
 

@@ -136,7 +136,7 @@ def test_the_matrix_of_tox_has_the_pairs_of_the_table() -> None:
     assert {e.partition("-")[0] for e in environments()} == {e.partition("-")[0] for e in fitting}
 
 
-def test_the_label_for_poses_names_every_pair_of_the_table() -> None:
+def test_the_label_of_pairs_names_every_pair_of_the_table() -> None:
     ini = configparser.ConfigParser(interpolation=None)
     ini.read(ROOT / "tox.ini")
     _, _, named = ini["tox"]["labels"].replace("\\\n", "").partition("poses =")
@@ -166,11 +166,11 @@ def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
 def test_the_nightly_faults_are_injected_with_cni_and_without() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     job = workflow["jobs"]["faults"]
-    poses = [shlex.split(mesh) for mesh in job["strategy"]["matrix"]["mesh"]]
-    said = [options[:4] for options in poses if "--istio-version" in options]
+    pairs = [shlex.split(mesh) for mesh in job["strategy"]["matrix"]["mesh"]]
+    said = [options[:4] for options in pairs if "--istio-version" in options]
     known = {(minor(p.istio), p.kube) for p in PAIRS}
     assert {(istio, kube) for _, istio, _, kube in said} <= known
-    newest = [options for options in poses if "--istio-version" not in options]
+    newest = [options for options in pairs if "--istio-version" not in options]
     assert {has_cni(options) for options in newest} == {True, False}
     assert {"--before-run" in options for options in newest} == {True, False}
     [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the mesh"]

@@ -1,4 +1,4 @@
-"""The Gateway API as the stand-in serves it: what is bound, made, said, and answered."""
+"""The Gateway API as the embedded cluster serves it: what is bound, made, said, and answered."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.istio.bundles import Limits
 from fixtures.k8s import Kube
+from fixtures.k8s.picture import Picture
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.gateway_api import World, as_istio_kinds, bindings
@@ -20,7 +21,7 @@ from fixtures.providers.embedded.istio import gateway_api
 from fixtures.providers.embedded.istio.gateway_api import definitions, generated
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.existing.finding import find_out
-from tests.embedded.conftest import VERSIONS, Standin, started
+from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
 Body = dict[str, Any]
 
@@ -373,13 +374,13 @@ def test_the_bundle_of_a_release_is_one_that_its_istiod_watches(release: str) ->
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
     home = tmp_path_factory.mktemp("served")
     with started(home, *VERSIONS, "--state", "installed", "--gateway-api") as cluster:
         yield cluster
 
 
-def kubectl(cluster: Standin, *words: str, given: str = "") -> str:
+def kubectl(cluster: EmbeddedCluster, *words: str, given: str = "") -> str:
     done = subprocess.run(
         ["kubectl", "--kubeconfig", str(cluster.kubeconfig), *words],
         input=given,
@@ -402,7 +403,9 @@ spec:
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
-def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(served: Standin) -> None:
+def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(
+    served: EmbeddedCluster,
+) -> None:
     assert "istio.io/gateway-controller" in kubectl(served, "get", "gatewayclass", "istio")
     assert "created" in kubectl(served, "apply", "-f", "-", given=APPLIED)
     programmed = ("wait", "--for=condition=Programmed", "gtw/door", "--timeout=30s")
@@ -420,7 +423,7 @@ def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(served: Stand
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
-def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: Standin) -> None:
+def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: EmbeddedCluster) -> None:
     wrong = APPLIED.replace("protocol:", "protocoll:").replace("door", "wrong")
     said = kubectl(served, "apply", "-f", "-", given=wrong)
     assert 'unknown field "spec.listeners[0].protocoll"' in said
@@ -431,19 +434,20 @@ def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: Standin)
     assert body["status"]["conditions"][0]["message"] == "Waiting for controller"
 
 
-def test_the_feature_is_declared_only_where_it_is(standin: Standin, served: Standin) -> None:
+def test_the_feature_is_declared_only_where_it_is(
+    embedded: EmbeddedCluster, served: EmbeddedCluster
+) -> None:
     assert "gateway-api" in served.ready["features"]
-    assert "gateway-api" not in standin.ready["features"]
+    assert "gateway-api" not in embedded.ready["features"]
 
 
-@pytest.mark.parametrize(("which", "there"), [("standin", False), ("served", True)])
+@pytest.mark.parametrize(("which", "there"), [("embedded", False), ("served", True)])
 def test_whoever_takes_a_cluster_finds_out(
     request: pytest.FixtureRequest,
     which: str,
     there: bool,  # noqa: FBT001 - a row's input
 ) -> None:
-    cluster: Standin = request.getfixturevalue(which)
+    cluster: EmbeddedCluster = request.getfixturevalue(which)
     with closing(Kube.of_context(cluster.kubeconfig, cluster.ready["context"])) as kube:
-        nodes = kube.list("nodes")
-        found = find_out(kube, nodes, read_only=True, wanted="")
+        found = find_out(kube, Picture(kube).nodes(), read_only=True, wanted="")
     assert ("gateway-api" in found.features) == there

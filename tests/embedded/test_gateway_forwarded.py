@@ -16,15 +16,15 @@ from fixtures.providers.base import Access
 from fixtures.traffic.access_log import LogFormat, LogReader
 from fixtures.traffic.client import Client, Mark
 from fixtures.traffic.gateway_access import AccessPath
-from tests.embedded.conftest import Standin
+from tests.embedded.conftest import EmbeddedCluster
 
 
 @pytest.fixture(scope="module")
-def forwarded(standin: Standin) -> Iterator[Client]:
+def forwarded(embedded: EmbeddedCluster) -> Iterator[Client]:
     """Somebody who reaches the gateway's pod by a port-forward alone."""
-    said = [standin.ready[key] for key in ("context", "istio", "kubernetes")]
+    said = [embedded.ready[key] for key in ("context", "istio", "kubernetes")]
     kube = Kube.connect(
-        Access(standin.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+        Access(embedded.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
     )
     rows = expected(said[1], said[2], [said[2]])
     path = AccessPath("gateway-forward")

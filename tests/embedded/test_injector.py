@@ -1,4 +1,4 @@
-"""What the injector decides about a pod, and what it makes of the pod's own wishes."""
+"""What the injector decides about a pod, and what it makes of the pod's own overrides."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _env(pod: Body) -> Body:
         ("1.31.0", "false", False),
     ],
 )
-def test_how_a_pod_may_say_its_wish_depends_on_the_release(
+def test_how_a_pod_may_override_injection_depends_on_the_release(
     version: str,
     word: str,
     wanted: bool,  # noqa: FBT001 - a row's outcome

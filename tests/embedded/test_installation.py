@@ -1,4 +1,4 @@
-"""As which Istio, installed how, the stand-in may pose; and how its files tell what differs."""
+"""Which installations of Istio the embedded cluster simulates, and how its files say so."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_condition_that_says_nothing_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize("minor", range(13, 33))
-def test_every_minor_is_posed_whole(minor: int) -> None:
+def test_every_minor_is_simulated_in_full(minor: int) -> None:
     of = installation(f"1.{minor}.0")
     made = objects(of)
     assert set(_named(of, "Deployment")) == {
@@ -70,7 +70,7 @@ def test_a_minor_version_stands_for_its_first_release() -> None:
 
 
 @pytest.mark.parametrize("setting", ["profile=ambient", "components.cni.enabled=maybe", "a.b=c"])
-def test_a_setting_that_is_not_posed_is_refused_with_those_that_are(setting: str) -> None:
+def test_a_setting_that_is_not_simulated_is_refused_with_those_that_are(setting: str) -> None:
     with pytest.raises(
         CannotSimulate, match=r"components\.egressGateways\[0\]\.enabled"
     ) as refused:

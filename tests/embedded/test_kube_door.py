@@ -1,4 +1,4 @@
-"""The suite's door to the API, held against the stand-in: what needs a port of a pod."""
+"""The suite's door to the API, held against the embedded cluster: what needs a port of a pod."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from fixtures.istio.releases import expected
 from fixtures.istio.sample import Sample
 from fixtures.k8s import Kube, Refused, Unreachable
 from fixtures.providers.base import Access
-from tests.embedded.conftest import Standin
+from tests.embedded.conftest import EmbeddedCluster
 
 
 @pytest.fixture
-def kube(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
+def kube(embedded: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
     """A company's environment: none of it may matter to a server on this machine."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, "/nonexistent")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    said = [standin.ready[key] for key in ("context", "istio", "kubernetes")]
-    access = Access(standin.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+    said = [embedded.ready[key] for key in ("context", "istio", "kubernetes")]
+    access = Access(embedded.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
     door = Kube.connect(access)
     yield door
     door.close()
 
 
 @pytest.fixture
-def productpage(kube: Kube, standin: Standin) -> str:
-    kubernetes = standin.ready["kubernetes"]
-    sample = Sample(kube, expected(standin.ready["istio"], kubernetes, [kubernetes]))
+def productpage(kube: Kube, embedded: EmbeddedCluster) -> str:
+    kubernetes = embedded.ready["kubernetes"]
+    sample = Sample(kube, expected(embedded.ready["istio"], kubernetes, [kubernetes]))
     return next(pod.name for pod in sample.pods() if pod.labels["app"] == "productpage")
 
 

@@ -1,8 +1,8 @@
-"""The stand-in as real kubectl sees it: what is typed in the run, and what is printed.
+"""The embedded cluster as real kubectl sees it: what is typed in the run, and what is printed.
 
 Printed text is compared in a normal form: ages, addresses, generated names and the width of
 columns are taken out. Where recordings of a real cluster are at hand, what can be asked of the
-walk's last state is held against them too.
+run's last state is held against them too.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded.conftest import Standin
+from tests.embedded.conftest import EmbeddedCluster
 from tests.recordings import ISTIO_1_29
 
 PATIENCE = 60
@@ -63,7 +63,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Real kubectl on the stand-in."""
+    """Real kubectl on the embedded cluster."""
 
     kubeconfig: Path
 
@@ -104,8 +104,8 @@ class Kubectl:
 
 
 @pytest.fixture(scope="module")
-def kubectl(standin: Standin) -> Kubectl:
-    return Kubectl(standin.kubeconfig)
+def kubectl(embedded: EmbeddedCluster) -> Kubectl:
+    return Kubectl(embedded.kubeconfig)
 
 
 LISTED = {
@@ -218,7 +218,7 @@ LISTED = {
 
 
 @pytest.mark.parametrize("line", LISTED)
-def test_what_the_walk_lists(kubectl: Kubectl, line: str) -> None:
+def test_what_the_run_lists(kubectl: Kubectl, line: str) -> None:
     assert normal(kubectl(line)) == normal(LISTED[line])
 
 

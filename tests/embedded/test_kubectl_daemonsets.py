@@ -1,4 +1,4 @@
-"""DaemonSets of the stand-in as real kubectl sees them: rolled out and described."""
+"""DaemonSets of the embedded cluster as real kubectl sees them: rolled out and described."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The stand-in as a process: what it says, how it ends, and that it leaves nothing behind."""
+"""The embedded cluster as a process: what it prints, how it ends, and that nothing is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30
 COMMAND = (sys.executable, "-m", "fixtures.providers.embedded", "--istio-version", "1.31.0")
-# A parent that starts the stand-in, passes its line on, and waits to be killed.
+# A parent that starts the embedded cluster, passes its line on, and waits to be killed.
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -118,7 +118,7 @@ def test_it_says_what_follows_from_its_installation(tmp_path: Path) -> None:
     assert (about["revision"], about["absent"]) == ("canary", ["istio-egressgateway"])
     assert {"ingress-gateway", "default-tag", "writes"} <= set(about["features"])
     assert "egress-gateway" not in about["features"]
-    assert any(line.startswith("istio-cni-node") for line in about["posed"])
+    assert any(line.startswith("istio-cni-node") for line in about["simulated"])
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where one release of Istio differs from the one before it: what was once posed wrongly.
+"""Where one release of Istio differs from the one before it: what was once simulated wrongly.
 
 The rest is held against what upstream ships (`tests/fidelity`), for the releases that are at hand.
 """

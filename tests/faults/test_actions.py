@@ -48,10 +48,10 @@ MESH = ("istiod", "istio-ingressgateway", "istio-egressgateway")
 def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
     home = tmp_path_factory.mktemp("broken")
     options = (*VERSIONS, "--state", "gateway", "--termination-seconds", "0.1")
-    with started(home, *options) as standin:
+    with started(home, *options) as embedded:
         access = Access(
-            standin.kubeconfig,
-            standin.ready["context"],
+            embedded.kubeconfig,
+            embedded.ready["context"],
             None,
             "rehearsal",
             "test",

@@ -1,4 +1,4 @@
-"""Pods of the sample as the stand-in stores them, against those of real injected samples."""
+"""Pods of the sample as the embedded cluster stores them, against those of real clusters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _one(state: str, kind: str, app: str) -> Body:
     return found
 
 
-def _wished(state: str, app: str) -> Body:
+def _specified(state: str, app: str) -> Body:
     """The pod that the ReplicaSet asks for."""
     replicas = _one(state, "apps/v1/replicasets", app)
     metadata = replicas["spec"]["template"]["metadata"]
@@ -59,7 +59,7 @@ def _wished(state: str, app: str) -> Body:
 
 @cache
 def _made(state: str) -> dict[str, Body]:
-    """What the stand-in makes of all of them."""
+    """What the embedded cluster makes of all of them."""
 
     async def scenario() -> dict[str, Body]:
         with tempfile.TemporaryDirectory() as folder:
@@ -72,12 +72,12 @@ def _made(state: str) -> dict[str, Body]:
                 return {app: await make(mesh, app) for app in _APPS}
 
     async def make(mesh: Mesh, app: str) -> Body:
-        wished = _wished(state, app)
-        account = wished["spec"]["serviceAccountName"]
+        specified = _specified(state, app)
+        account = specified["spec"]["serviceAccountName"]
         if mesh.api.find("serviceaccounts", account, "bookinfons") is None:
             account_ = {"metadata": {"name": account}}
             await mesh.api.create("serviceaccounts", account_, "bookinfons")
-        return await mesh.api.create("pods", wished, "bookinfons")
+        return await mesh.api.create("pods", specified, "bookinfons")
 
     return asyncio.run(scenario())
 

@@ -1,4 +1,4 @@
-"""The stand-in's injection against Istio's golden files and answers of a real istiod."""
+"""The embedded cluster's injection against Istio's golden files and answers of a real istiod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stand-in installs against what Istio's charts render and what a real cluster held."""
+"""What the embedded cluster installs, against Istio's charts and what a real cluster held."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _APPLIED = {
 _APPLIED_TOO = {"istio.io/rev", "operator.istio.io/component"}
 # A living 1.29.6 has istiod's own of these at the default validator, a rendering another chart's.
 _LIVING_LABELS = {"release", "install.operator.istio.io/owning-resource"}
-# The template of injection is the stand-in's own, the dump of all values is kept short.
+# The template of injection is the embedded cluster's own, the dump of all values is kept short.
 _OWN_TEXT = {
     ("ConfigMap", "istio-sidecar-injector"): {"config"},
     ("ConfigMap", "values"): {"merged-values"},
@@ -68,7 +68,7 @@ def _id(body: Body) -> Id:
 
 @cache
 def _installed(of: Installation) -> dict[Id, Body]:
-    """The stand-in's objects as they stand in its API."""
+    """The embedded cluster's objects as they stand in its API."""
 
     async def scenario() -> dict[Id, Body]:
         api = Api(minor=_MINORS.get(of.version, _NEWER))
@@ -80,7 +80,7 @@ def _installed(of: Installation) -> dict[Id, Body]:
 
 @cache
 def _rendered(version: str) -> dict[Id, Body]:
-    """The charts' objects as they stand in the stand-in's API, which fills in what is default."""
+    """The charts' objects as the embedded cluster's API keeps them, with defaults filled in."""
 
     async def scenario() -> dict[Id, Body]:
         api, kinds = Api(minor=_MINORS.get(version, _NEWER)), set[str]()
@@ -175,7 +175,7 @@ def _parsed(text: str) -> Any:
 
 
 # With Helm the gateway came of the chart `gateway`, which listens at port 80: not every user of
-# the stand-in may do that. Its own is of the chart istio-ingress, as by `--provider kind`.
+# the embedded cluster may do that. Its own is of the chart istio-ingress, as by `--provider kind`.
 def _is_compared(name: Id, state: str) -> bool:
     return name[0] != "Namespace" and not (
         state == "helm/injected" and name[1].startswith("istio-ingressgateway")

@@ -35,7 +35,7 @@ def _exchange(name: str) -> Body:
 
 @cache
 def _answers() -> dict[str, Answer]:
-    """What the stand-in answers to all of the recorded requests."""
+    """What the embedded cluster answers to all of the recorded requests."""
 
     async def scenario() -> dict[str, Answer]:
         with tempfile.TemporaryDirectory() as folder:

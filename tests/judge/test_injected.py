@@ -32,7 +32,7 @@ from tests.judge import upstream
 from tests.recordings import ISTIO_1_29
 
 OURS = (INIT, VALIDATION, PROXY)
-# What the injector itself writes, so that it is no wish of the pod's.
+# What the injector itself writes, so that it is no override of the pod's.
 LEFT = ("istio.io/rev", "kubectl.kubernetes.io/", STATUS, "prometheus.io/")
 INJECTED = [one for one in upstream.goldens() if "ignore" not in one[1]]
 

@@ -212,9 +212,9 @@ def test_living_h14_each_proxy_has_its_own_time_where_something_is_always_on_its
 def test_living_h14_a_proxy_that_ends_meanwhile_is_not_missed() -> None:
     kube, istiod, entries = mesh()
     kube.lists(istiod, *entries[1:])
-    found, ended = kube.find, entries[0]["proxy"].partition(".")[0]
-    kube.find = lambda kind, name, *more: (  # type: ignore[method-assign]  # it ends meanwhile
-        None if name == ended else found(kind, name, *more)
+    found, ended = kube.list, entries[0]["proxy"].partition(".")[0]
+    kube.list = lambda *what, fields="", **more: (  # type: ignore[method-assign]  # it ends
+        [] if fields == f"metadata.name={ended}" else found(*what, fields=fields, **more)
     )
     observed = start_observing()
     workloads(kube).expect_in_sync()

@@ -161,7 +161,7 @@ def test_a_claim_holds_of_a_real_cluster(
     claim: Callable[..., None],
     arguments: dict[str, Any],
 ) -> None:
-    # Of the wishes that a pod can have, two were asked of the real injector.
+    # Of the overrides that a pod can have, two were sent to the real injector.
     asked = {key: value for key, value in OVERRIDES.items() if "traffic" in key}
     monkeypatch.setattr("fixtures.istio.admission.OVERRIDES", asked)
     subject = getattr(world(variant), noun)()

@@ -1,4 +1,4 @@
-"""What upstream ships, as tests of the judge read it: neither the suite nor the stand-in wrote it.
+"""What upstream ships, as tests of the judge read it: neither the suite nor its cluster wrote it.
 
 A checkout need not have these files: what asks for one that is not there is skipped.
 """

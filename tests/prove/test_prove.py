@@ -18,7 +18,7 @@ from fixtures.claims.waiting import eventually
 from fixtures.faults.live import LIVE
 from fixtures.k8s import Kube
 from fixtures.providers.base import Access
-from tests.embedded.conftest import VERSIONS, Standin, started
+from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 500
@@ -29,7 +29,7 @@ IN_EFFECT = timeout("the fault takes effect", 400)
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Iterator[Standin]:
+def there(tmp_path: Path) -> Iterator[EmbeddedCluster]:
     """A mesh of our own that outlives the proof."""
     home = tmp_path / "there"
     home.mkdir()
@@ -38,14 +38,14 @@ def there(tmp_path: Path) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def kube(there: Standin) -> Iterator[Kube]:
+def kube(there: EmbeddedCluster) -> Iterator[Kube]:
     context = there.ready["context"]
     door = Kube.connect(Access(there.kubeconfig, context, None, "rehearsal", "test", "1", "1"))
     yield door
     door.close()
 
 
-def command(there: Standin, folder: Path, *options: str) -> list[str]:
+def command(there: EmbeddedCluster, folder: Path, *options: str) -> list[str]:
     context = there.ready["context"]
     suites = [str(path) for path in (ROOT / "suites").glob("test_0[57]_*.py")]
     line = [sys.executable, "-m", "pytest", *suites, "-q", "--provider", "existing"]
@@ -53,7 +53,7 @@ def command(there: Standin, folder: Path, *options: str) -> list[str]:
     return [*line, "--reports-dir", str(folder), *options]
 
 
-def proof(there: Standin, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def proof(there: EmbeddedCluster, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(there, folder, *options),
         cwd=ROOT,
@@ -65,7 +65,7 @@ def proof(there: Standin, folder: Path, *options: str) -> subprocess.CompletedPr
     )
 
 
-def environment(there: Standin) -> dict[str, str]:
+def environment(there: EmbeddedCluster) -> dict[str, str]:
     home = there.kubeconfig.parent
     return {**os.environ, "KUBECONFIG": str(there.kubeconfig), "XDG_STATE_HOME": str(home)}
 
@@ -74,7 +74,7 @@ def only(*names: str) -> list[str]:
     return [part for name in names for part in ("--only-fault", name)]
 
 
-def test_faults_are_noticed_and_reverted(there: Standin, tmp_path: Path) -> None:
+def test_faults_are_noticed_and_reverted(there: EmbeddedCluster, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     names = ("default-validator-missing", "virtualservice-deleted")
     done = proof(there, folder, "--allow-break", there.ready["context"], *only(*names))
@@ -95,7 +95,7 @@ def test_faults_are_noticed_and_reverted(there: Standin, tmp_path: Path) -> None
 
 
 def test_a_fault_left_by_a_killed_run_is_reverted_by_the_next(
-    there: Standin, kube: Kube, tmp_path: Path
+    there: EmbeddedCluster, kube: Kube, tmp_path: Path
 ) -> None:
     allowed = ("--allow-break", there.ready["context"])
     first = command(there, tmp_path / "killed", *allowed, *only("default-validator-missing"))
@@ -130,7 +130,7 @@ Delete.revert = revert
 
 
 def test_a_fault_that_cannot_be_reverted_ends_with_one_line_that_says_how(
-    there: Standin, kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: EmbeddedCluster, kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "irreversible.py").write_text(IRREVERSIBLE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What the tests of the kind provider stand on: stand-ins on the PATH, a provider over them."""
+"""What the tests of the kind provider stand on: fake tools on the PATH, a provider over them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fixtures.providers.kind.directories import Directories
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.tools import ToolSpec
 from fixtures.run.timeline import Timeline
-from tests.providers.standins import INFO, Row, Standins, standins
+from tests.providers.fake_tools import INFO, FakeTools, Row, fake_tools
 
 NAME = "seatrial-istio1.29.6-kube1.34"
 NODE = "172.18.0.2"
@@ -25,9 +25,9 @@ KUBECTL = "kubectl --kubeconfig={home}/state/{name}/kubeconfig --context=kind-{n
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standins:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
     """A machine with an engine and tools that stand in, fit for a cluster."""
-    made = standins(tmp_path / "standins")
+    made = fake_tools(tmp_path / "tools")
     monkeypatch.setenv("PATH", str(made.home / "bin"))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     for name, value in (("max_user_instances", 512), ("max_user_watches", 524288)):
@@ -63,7 +63,7 @@ def found(*_: object, hidden: bool) -> Found:
 
 
 def provider(
-    machine: Standins,
+    machine: FakeTools,
     *,
     keep: bool = False,
     archives: tuple[Path, ...] = (),
@@ -100,7 +100,7 @@ def packed(path: Path, files: dict[str, Any]) -> Path:
     return path
 
 
-def left(machine: Standins) -> list[str]:
+def left(machine: FakeTools) -> list[str]:
     """The files of the provider's state that are left, locks aside."""
     state = machine.home.parent / "state"
     return [str(p.relative_to(state)) for p in state.rglob("*") if p.suffix != ".lock"]

@@ -18,7 +18,7 @@ from fixtures.k8s import Kube
 from fixtures.providers.base import Access, Provider, ProvisioningFailed
 from fixtures.run import cluster
 from fixtures.run.settings import Settings
-from tests.embedded.conftest import VERSIONS, Standin, started
+from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 from tests.providers import test_contract as contract
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ echo "$@" >> {calls}
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
     """A cluster with Istio that is there already."""
     home = tmp_path_factory.mktemp("there")
     with started(home, *VERSIONS, "--termination-seconds", "0.5") as cluster_of_others:
@@ -42,7 +42,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def case(there: Standin, tmp_path: Path) -> Iterator[contract.Case]:
+def case(there: EmbeddedCluster, tmp_path: Path) -> Iterator[contract.Case]:
     """The contract's case of the page's minikube."""
     names = dict(vars(cluster))
     exec(MINIKUBE, names)  # the page's own sample
@@ -93,7 +93,7 @@ def calls(folder: Path) -> list[str]:
     "holds",
     [
         contract.test_access_is_of_use_and_says_what_it_is_worth,
-        contract.test_an_error_of_the_walk_passes_through_and_nothing_is_left,
+        contract.test_an_error_of_the_run_passes_through_and_nothing_is_left,
         contract.test_two_at_once_differ_or_the_second_is_refused_in_one_line,
     ],
 )
@@ -104,7 +104,7 @@ def test_minikube_keeps_the_contract(
 
 
 def test_team_hands_over_access_and_removes_the_cluster(
-    tmp_path: Path, there: Standin, team: Callable[[str], Provider]
+    tmp_path: Path, there: EmbeddedCluster, team: Callable[[str], Provider]
 ) -> None:
     provider = team(f'test "$1" = remove || cp {there.kubeconfig} "$5"')
     with provider.provide() as access:

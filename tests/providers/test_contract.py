@@ -216,13 +216,13 @@ def address_of(node: Body) -> str:
     return found
 
 
-def test_an_error_of_the_walk_passes_through_and_nothing_is_left(case: Case) -> None:
-    class OfTheWalk(Exception):
+def test_an_error_of_the_run_passes_through_and_nothing_is_left(case: Case) -> None:
+    class OfTheRun(Exception):
         pass
 
     before = case.outside()
-    with pytest.raises(OfTheWalk), case.provide():
-        raise OfTheWalk
+    with pytest.raises(OfTheRun), case.provide():
+        raise OfTheRun
     assert case.outside() == before
 
 

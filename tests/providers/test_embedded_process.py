@@ -62,7 +62,7 @@ def test_a_process_that_does_not_become_ready_is_one_line(
     assert ("embedded.log" in str(raised.value)) == (kind is not HostNotFit)
 
 
-def test_a_death_in_mid_walk_is_told_at_once(tmp_path: Path) -> None:
+def test_a_death_in_mid_run_is_told_at_once(tmp_path: Path) -> None:
     deaths = Queue[str]()
     with provider(tmp_path, READY + "sys.exit(3)", deaths).provide():
         assert "ended with exit code 3 during the run" in deaths.get(timeout=10)
@@ -94,14 +94,14 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
     code += 'print(\'{"ready": true, "absent": ["gone"], "revision": "canary"}\', flush=True); '
     command = (sys.executable, "-c", f"import sys; {code} sys.stdin.read()")
     log = tmp_path / "embedded.log"
-    wished = Embedded(
+    wanted = Embedded(
         *("1.31.0", "1.35", log, Queue[str]().put, "helm", ("revision=canary", "a=b")),
         command=command,
     )
     for version, words in (("", "'--gateway-api']"), ("1.7.0", "'--gateway-api', '1.7.0']")):
-        with replace(wished, gateway_api=version).provide():
+        with replace(wanted, gateway_api=version).provide():
             assert words in log.read_text(encoding="utf-8")
-    with wished.provide() as access:
+    with wanted.provide() as access:
         assert (set(access.absent), access.revision) == ({"gone"}, "canary")
     told = log.read_text(encoding="utf-8")
     assert "'--install', 'helm', '--istio-set=revision=canary', '--istio-set=a=b'" in told

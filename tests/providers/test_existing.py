@@ -20,10 +20,11 @@ from fixtures.claims import ClaimFailed
 from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
 from fixtures.k8s import Kube, wire
+from fixtures.k8s.node import Node
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
-from tests.embedded.conftest import VERSIONS, Standin, started
+from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
@@ -44,7 +45,7 @@ KINDS = (
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
     """A mesh that somebody else installed."""
     home = tmp_path_factory.mktemp("there")
     with started(home, *VERSIONS, "--termination-seconds", "0.5") as cluster:
@@ -52,7 +53,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def kube(there: Standin) -> Iterator[Kube]:
+def kube(there: EmbeddedCluster) -> Iterator[Kube]:
     """Its owner's view."""
     said = there.ready
     door = Kube.connect(
@@ -62,7 +63,7 @@ def kube(there: Standin) -> Iterator[Kube]:
     door.close()
 
 
-def taken(there: Standin, **more: Any) -> Existing:
+def taken(there: EmbeddedCluster, **more: Any) -> Existing:
     environment = {"KUBECONFIG": str(there.kubeconfig)}
     given: dict[str, Any] = {"context": there.ready["context"], "environment": environment}
     return Existing(**{**given, "warn": pytest.fail, **more})
@@ -79,7 +80,9 @@ def objects(kube: Kube) -> dict[str, str]:
 
 
 @contextmanager
-def walking(there: Standin, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    there: EmbeddedCluster, folder: Path, *options: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A run over it, as a process of its own."""
     command = [sys.executable, "-m", "pytest", "suites", "-q", "--provider", "existing"]
     command += ["--kube-context", there.ready["context"], "--reports-dir", str(folder), *options]
@@ -105,8 +108,8 @@ NO_PART_OF_IT = {
 }
 
 
-def run_over(there: Standin, folder: Path, *options: str) -> dict[str, Any]:
-    with walking(there, folder, *options) as process:
+def run_over(there: EmbeddedCluster, folder: Path, *options: str) -> dict[str, Any]:
+    with running(there, folder, *options) as process:
         process.wait(SECONDS)
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
@@ -121,10 +124,10 @@ def verdicts(report: dict[str, Any], verdict: str) -> dict[str, str]:
     return {c["id"]: c["message"] for c in report["claims"] if c["verdict"] == verdict}
 
 
-def test_versions_and_features_are_read_from_it(there: Standin) -> None:
+def test_versions_and_features_are_read_from_it(there: EmbeddedCluster) -> None:
     with taken(there).provide() as access:
         assert (access.istio_version, access.kube_version) == ("1.29.6", "1.34.4")
-        assert access.evidence == "rehearsal"  # it is the stand-in, whoever provides it
+        assert access.evidence == "rehearsal"  # it is the embedded cluster, whoever provides it
         assert access.has("ingress")
         assert {"writes", "pod-log", "port-forward", "demo-ports"} <= access.features
         assert access.namespaces.sample.startswith("seatrial-r")
@@ -133,7 +136,7 @@ def test_versions_and_features_are_read_from_it(there: Standin) -> None:
     assert not access.kubeconfig.exists()
 
 
-def test_mesh_writes_allow_the_restart_and_never_add_ons(there: Standin) -> None:
+def test_mesh_writes_allow_the_restart_and_never_add_ons(there: EmbeddedCluster) -> None:
     with taken(there).provide() as access:
         assert "--allow-mesh-writes" in access.skipped_stages["restart"]
     with taken(there, allow_mesh_writes=True).provide() as access:
@@ -162,7 +165,7 @@ def test_mesh_writes_allow_the_restart_and_never_add_ons(there: Standin) -> None
     ],
 )
 def test_versions_that_are_not_there_are_refused_in_one_line(
-    there: Standin, kube: Kube, said: dict[str, str], words: str
+    there: EmbeddedCluster, kube: Kube, said: dict[str, str], words: str
 ) -> None:
     with pytest.raises(HostNotFit) as refused, taken(there, **said).provide():
         pytest.fail("it was taken")
@@ -173,12 +176,12 @@ def test_versions_that_are_not_there_are_refused_in_one_line(
     assert kube.find("leases.coordination.k8s.io", "seatrial", "default") is None
 
 
-def test_versions_that_are_there_are_taken(there: Standin) -> None:
+def test_versions_that_are_there_are_taken(there: EmbeddedCluster) -> None:
     with taken(there, istio_version="1.29", kube_version="1.34").provide() as access:
         assert (access.istio_version, access.kube_version) == ("1.29.6", "1.34.4")
 
 
-def test_a_second_run_is_told_who_holds_the_cluster(there: Standin, kube: Kube) -> None:
+def test_a_second_run_is_told_who_holds_the_cluster(there: EmbeddedCluster, kube: Kube) -> None:
     with taken(there).provide():
         refused = pytest.raises(UnsafeTarget, match=rf"holds this cluster: .*pid {os.getpid()}")
         with refused, taken(there).provide():
@@ -187,7 +190,7 @@ def test_a_second_run_is_told_who_holds_the_cluster(there: Standin, kube: Kube) 
     assert kube.find("leases.coordination.k8s.io", "seatrial", "default") is None
 
 
-def test_a_lock_that_ran_out_is_taken_over(there: Standin, kube: Kube) -> None:
+def test_a_lock_that_ran_out_is_taken_over(there: EmbeddedCluster, kube: Kube) -> None:
     spec = {"holderIdentity": "gone", "leaseDurationSeconds": 60}
     spec["renewTime"] = "2020-01-01T00:00:00.000000Z"
     kube.create(
@@ -200,7 +203,7 @@ def test_a_lock_that_ran_out_is_taken_over(there: Standin, kube: Kube) -> None:
 
 @pytest.mark.parametrize("ahead", [-90, 90], ids=["server behind", "server ahead"])
 def test_the_lock_holds_whatever_this_machines_clock_says(
-    there: Standin, monkeypatch: pytest.MonkeyPatch, ahead: int
+    there: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
     def skewed(stamp: str) -> datetime:
         return parsedate_to_datetime(stamp) + timedelta(seconds=ahead)
@@ -216,7 +219,7 @@ def test_the_lock_holds_whatever_this_machines_clock_says(
 
 
 def test_a_lock_that_was_taken_over_is_not_released_and_its_loss_is_reported(
-    there: Standin, kube: Kube
+    there: EmbeddedCluster, kube: Kube
 ) -> None:
     notes: list[str] = []
     with taken(there, warn=notes.append).provide():
@@ -230,7 +233,7 @@ def test_a_lock_that_was_taken_over_is_not_released_and_its_loss_is_reported(
     assert note.startswith("WARNING: Lease default/seatrial passed to another run while")
 
 
-def test_two_that_only_read_do_not_disturb_each_other(there: Standin, kube: Kube) -> None:
+def test_two_that_only_read_do_not_disturb_each_other(there: EmbeddedCluster, kube: Kube) -> None:
     before = objects(kube)
     with taken(there, read_only=True).provide(), taken(there, read_only=True).provide() as access:
         assert access.read_only
@@ -238,7 +241,7 @@ def test_two_that_only_read_do_not_disturb_each_other(there: Standin, kube: Kube
         assert objects(kube) == before
 
 
-def test_what_is_not_installed_is_absent(there: Standin, kube: Kube) -> None:
+def test_what_is_not_installed_is_absent(there: EmbeddedCluster, kube: Kube) -> None:
     saved = kube.get("services", "istiod-revision-tag-default", "istio-system")
     kube.delete("services", "istiod-revision-tag-default", "istio-system")
     try:
@@ -267,7 +270,7 @@ def without(kube: Kube, *gone: tuple[str, str]) -> Iterator[None]:
 
 @pytest.mark.parametrize("gateway", ["ingress", "egress"])
 def test_a_gateway_whose_deployment_is_gone_is_still_wanted(
-    there: Standin, kube: Kube, gateway: str
+    there: EmbeddedCluster, kube: Kube, gateway: str
 ) -> None:
     name = f"istio-{gateway}gateway"
     with (
@@ -283,7 +286,7 @@ def test_a_gateway_whose_deployment_is_gone_is_still_wanted(
 
 @pytest.mark.parametrize("selected", [True, False])
 def test_a_gateway_that_nothing_is_left_of_is_wanted_if_somebody_selects_it(
-    there: Standin, kube: Kube, *, selected: bool
+    there: EmbeddedCluster, kube: Kube, *, selected: bool
 ) -> None:
     name, kind = "istio-ingressgateway", "gateways.networking.istio.io"
     selector = {"istio": "ingressgateway" if selected else "another"}
@@ -317,7 +320,9 @@ def test_a_newer_kubernetes_is_a_warning_and_one_claim(
     assert len(verdicts(report, "passed")) > 30
 
 
-def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path: Path) -> None:
+def test_a_run_leaves_everything_as_it_was(
+    there: EmbeddedCluster, kube: Kube, tmp_path: Path
+) -> None:
     before, config = objects(kube), there.kubeconfig.read_bytes()
     report = run_over(there, tmp_path)
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
@@ -331,7 +336,7 @@ def test_a_walk_leaves_everything_as_it_was(there: Standin, kube: Kube, tmp_path
     assert there.kubeconfig.read_bytes() == config
 
 
-def test_a_health_check_writes_nothing(there: Standin, kube: Kube, tmp_path: Path) -> None:
+def test_a_health_check_writes_nothing(there: EmbeddedCluster, kube: Kube, tmp_path: Path) -> None:
     before = objects(kube)
     report = run_over(there, tmp_path, "--profile", "readonly")
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
@@ -339,11 +344,27 @@ def test_a_health_check_writes_nothing(there: Standin, kube: Kube, tmp_path: Pat
     assert objects(kube) == before
 
 
-def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
-    there: Standin, kube: Kube, tmp_path: Path
+def test_a_health_check_lists_each_kind_once_and_never_without_a_limit(
+    there: EmbeddedCluster, tmp_path: Path
+) -> None:
+    log = tmp_path / "requests.json"
+    report = run_over(there, tmp_path, "--profile", "readonly", "--write-requests", str(log))
+    assert verdicts(report, "failed") == verdicts(report, "error") == {}
+    lists = json.loads(log.read_text())["lists"]
+    assert [one for one in lists if not one["limited"]] == []
+    everywhere = {one["kind"]: one["times"] for one in lists if not one["namespace"]}
+    assert {"pods", "namespaces", "nodes"} <= set(everywhere)
+    assert set(everywhere.values()) == {1}
+    own = {"istio-system", "kube-system"}  # what is looked at again is few, and chosen
+    assert {one["namespace"] for one in lists if one["times"] > 1} <= own
+    assert all(one["chosen"] or not one["namespace"] for one in lists if one["kind"] == "pods")
+
+
+def test_a_run_that_is_told_to_end_leaves_everything_as_it_was(
+    there: EmbeddedCluster, kube: Kube, tmp_path: Path
 ) -> None:
     before = objects(kube)
-    with walking(there, tmp_path) as process:
+    with running(there, tmp_path) as process:
         eventually(lambda: must_have_made_a_namespace(kube), within=timeout("it begins", 60))
         process.terminate()
         assert process.wait(SECONDS) == 2
@@ -352,7 +373,7 @@ def test_a_walk_that_is_told_to_end_leaves_everything_as_it_was(
 
 
 def test_a_user_who_may_not_write_is_told_what_is_missing(
-    there: Standin, monkeypatch: pytest.MonkeyPatch
+    there: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may = Kube.may
     monkeypatch.setattr(
@@ -382,12 +403,14 @@ def test_the_way_in_is_tried_and_not_believed(
     monkeypatch: pytest.MonkeyPatch, taking: set[tuple[str, int]], way: tuple[str, str | None]
 ) -> None:
     monkeypatch.setattr(finding, "_takes", lambda *where: where in taking)
-    node = {"status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
+    node = Node("n", "", "", "10.0.0.1", addresses=("10.0.0.1",))
     assert finding._access_path(service("10.9.9.9", 30000, 15021), [node]) == way
     assert finding._access_path(None, [node]) == ("", None)
 
 
-def test_what_a_killed_run_left_is_removed_and_nothing_else(there: Standin, kube: Kube) -> None:
+def test_what_a_killed_run_left_is_removed_and_nothing_else(
+    there: EmbeddedCluster, kube: Kube
+) -> None:
     before = objects(kube)
     config = {"KUBECONFIG": str(there.kubeconfig)}
     ours = {"app.kubernetes.io/managed-by": "seatrial"}

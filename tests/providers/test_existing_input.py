@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fixtures.k8s.node import Node
 from fixtures.providers.base import ProvisionError, ProvisioningFailed, UnsafeTarget
 from fixtures.providers.existing import Existing, kubeconfig
 from fixtures.providers.existing.safety import PRODUCTION, must_be_safe
@@ -243,7 +244,7 @@ def target(context: str) -> kubeconfig.Target:
     return kubeconfig.Target(context, "c", "https://10.0.0.1", {})
 
 
-LABELLED = {"metadata": {"name": "node-1", "labels": {"example.com/environment": "production"}}}
+LABELLED = Node("node-1", "", "", "", labels={"example.com/environment": "production"})
 
 
 def test_production_is_refused_unless_its_context_is_named_again() -> None:

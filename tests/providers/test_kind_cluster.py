@@ -17,14 +17,14 @@ from fixtures.providers.kind import ownership, ports
 from fixtures.providers.kind.cleaning import clean
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.versions import NODE_IMAGES
+from tests.providers.fake_tools import CREATE, MADE, FakeTools, Row
 from tests.providers.kinds import NAME, NODE, about, archive_of, left, machine, provider
-from tests.providers.standins import CREATE, MADE, Row, Standins
 
 __all__ = ["machine"]
 IMAGE = NODE_IMAGES["1.34"].name
 
 
-def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Path) -> None:
+def test_the_exact_command_lines_in_their_order(machine: FakeTools, tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "images.tar", "docker.io/istio/pilot:1.29.6")
     folder = tmp_path / "state" / NAME
     with provider(machine, archives=(archive,)).provide() as access:
@@ -55,7 +55,7 @@ def test_the_exact_command_lines_in_their_order(machine: Standins, tmp_path: Pat
     assert left(machine) == []
 
 
-def test_a_foreign_cluster_of_the_name_is_never_touched(machine: Standins) -> None:
+def test_a_foreign_cluster_of_the_name_is_never_touched(machine: FakeTools) -> None:
     machine.have({NAME: "/somebody/elses"})
     with (
         pytest.raises(UnsafeTarget, match=r"not ours.*kind delete cluster --name") as raised,
@@ -67,7 +67,7 @@ def test_a_foreign_cluster_of_the_name_is_never_touched(machine: Standins) -> No
     assert not machine.calls("kind delete")
 
 
-def test_a_record_alone_makes_no_cluster_ours(machine: Standins) -> None:
+def test_a_record_alone_makes_no_cluster_ours(machine: FakeTools) -> None:
     with provider(machine, keep=True).provide():
         pass
     machine.have({NAME: "/made/again/by/somebody/else"})
@@ -76,7 +76,7 @@ def test_a_record_alone_makes_no_cluster_ours(machine: Standins) -> None:
     assert not machine.calls("kind delete")
 
 
-def test_what_comes_into_being_beside_ours_stays(machine: Standins) -> None:
+def test_what_comes_into_being_beside_ours_stays(machine: FakeTools) -> None:
     machine.answer((CREATE, {"code": 1, "says": "ERROR: node(s) already exist for a cluster"}))
     with (
         pytest.raises(ProvisioningFailed, match=r"ERROR: node\(s\) already exist"),
@@ -86,7 +86,7 @@ def test_what_comes_into_being_beside_ours_stays(machine: Standins) -> None:
     assert left(machine) == []
 
 
-def test_a_kept_cluster_is_reused_and_swept(machine: Standins) -> None:
+def test_a_kept_cluster_is_reused_and_swept(machine: FakeTools) -> None:
     with provider(machine, keep=True).provide() as access:
         assert f"clean {NAME}" in access.notes[-1]
     assert NAME in machine.clusters
@@ -99,7 +99,7 @@ def test_a_kept_cluster_is_reused_and_swept(machine: Standins) -> None:
     assert NAME in machine.clusters
 
 
-def test_a_kept_cluster_of_other_settings_is_left_and_another_one_made(machine: Standins) -> None:
+def test_a_kept_cluster_of_other_settings_is_left_and_another_one_made(machine: FakeTools) -> None:
     with provider(machine, keep=True).provide():
         pass
     other = Installation(settings=("hub=private.example",))
@@ -108,13 +108,13 @@ def test_a_kept_cluster_of_other_settings_is_left_and_another_one_made(machine: 
     assert list(machine.clusters) == [NAME]
 
 
-def test_two_runs_at_once_have_two_clusters(machine: Standins) -> None:
+def test_two_runs_at_once_have_two_clusters(machine: FakeTools) -> None:
     with provider(machine).provide() as one, provider(machine).provide() as other:
         assert (one.context, other.context) == (f"kind-{NAME}", f"kind-{NAME}-2")
     assert machine.clusters == {}
 
 
-def test_what_a_killed_run_left_is_made_anew(machine: Standins, tmp_path: Path) -> None:
+def test_what_a_killed_run_left_is_made_anew(machine: FakeTools, tmp_path: Path) -> None:
     abandon(machine, tmp_path)
     with provider(machine).provide() as access:
         assert access.context == f"kind-{NAME}"
@@ -122,7 +122,7 @@ def test_what_a_killed_run_left_is_made_anew(machine: Standins, tmp_path: Path) 
     assert machine.clusters == {}
 
 
-def abandon(machine: Standins, tmp_path: Path) -> None:
+def abandon(machine: FakeTools, tmp_path: Path) -> None:
     """Leave what a run leaves that is killed after its cluster was made."""
     with provider(machine, keep=True).provide():
         pass
@@ -132,7 +132,7 @@ def abandon(machine: Standins, tmp_path: Path) -> None:
     ownership.write(folder, replace(record, complete=False))
 
 
-def test_a_flake_is_tried_once_more_and_both_logs_stay(machine: Standins, tmp_path: Path) -> None:
+def test_a_flake_is_tried_once_more_and_both_logs_stay(machine: FakeTools, tmp_path: Path) -> None:
     said = "ERROR: failed to create cluster: could not find a log line that matches"
     machine.answer((CREATE, {"once": "first", "code": 1, "says": said}))
     with provider(machine).provide():
@@ -157,7 +157,7 @@ def test_a_flake_is_tried_once_more_and_both_logs_stay(machine: Standins, tmp_pa
     ],
 )
 def test_whatever_creation_does_nothing_is_left(
-    machine: Standins, how: dict[str, object], words: str, tries: int
+    machine: FakeTools, how: dict[str, object], words: str, tries: int
 ) -> None:
     machine.answer((CREATE, how))
     if words:
@@ -173,7 +173,7 @@ def test_whatever_creation_does_nothing_is_left(
 
 
 def test_a_creation_that_hangs_ends_at_its_deadline(
-    machine: Standins, monkeypatch: pytest.MonkeyPatch
+    machine: FakeTools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_module, "CREATION_SECONDS", 3.0)
     machine.answer((CREATE, {**MADE, "hang": True}))
@@ -192,18 +192,18 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 import pytest
 from tests.providers import kinds
-from tests.providers.standins import Standins
+from tests.providers.fake_tools import FakeTools
 patch = pytest.MonkeyPatch()
 from fixtures.providers.kind import host
 host.DISK = host.CACHE = 0
 host.MEMORY = host.INOTIFY = Path("none")
-with kinds.provider(Standins(Path({home!r}))).provide():
+with kinds.provider(FakeTools(Path({home!r}))).provide():
     pass
 """
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["Ctrl-C", "a second Ctrl-C"])
-def test_an_interruption_in_mid_creation_leaves_nothing(machine: Standins, times: int) -> None:
+def test_an_interruption_in_mid_creation_leaves_nothing(machine: FakeTools, times: int) -> None:
     machine.answer((CREATE, {**MADE, "hang": True}))
     root = str(Path(__file__).parents[2])
     code = RUN.format(root=root, home=str(machine.home))
@@ -219,7 +219,7 @@ def test_an_interruption_in_mid_creation_leaves_nothing(machine: Standins, times
 
 
 def test_clean_removes_what_a_killed_run_left_and_only_that(
-    machine: Standins, tmp_path: Path
+    machine: FakeTools, tmp_path: Path
 ) -> None:
     abandon(machine, tmp_path)
     machine.have({**machine.clusters, "kind": "", "seatrial-other": "/not/ours"})
@@ -230,7 +230,7 @@ def test_clean_removes_what_a_killed_run_left_and_only_that(
     assert list(clean(directories, ())) == []
 
 
-def test_clean_leaves_what_is_kept_until_it_is_named(machine: Standins) -> None:
+def test_clean_leaves_what_is_kept_until_it_is_named(machine: FakeTools) -> None:
     with provider(machine, keep=True).provide():
         pass
     directories = provider(machine).directories
@@ -241,7 +241,7 @@ def test_clean_leaves_what_is_kept_until_it_is_named(machine: Standins) -> None:
     assert machine.clusters == {}
 
 
-def test_clean_leaves_what_a_run_holds(machine: Standins) -> None:
+def test_clean_leaves_what_a_run_holds(machine: FakeTools) -> None:
     with provider(machine).provide():
         [(_, line)] = clean(provider(machine).directories, ())
         assert "in use by a run" in line
@@ -249,7 +249,7 @@ def test_clean_leaves_what_a_run_holds(machine: Standins) -> None:
 
 
 def test_clean_leaves_a_foreign_cluster_of_a_recorded_name(
-    machine: Standins, tmp_path: Path
+    machine: FakeTools, tmp_path: Path
 ) -> None:
     abandon(machine, tmp_path)
     machine.have({NAME: "/somebody/elses"})
@@ -283,7 +283,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 @pytest.mark.parametrize(("engine", "_why"), HIDDEN)
 def test_where_nodes_are_not_reached_a_port_of_this_host_leads_to_the_gateway(
-    machine: Standins, tmp_path: Path, listening: int, engine: dict[str, object], _why: str
+    machine: FakeTools, tmp_path: Path, listening: int, engine: dict[str, object], _why: str
 ) -> None:
     machine.answer(about(**engine), *INGRESS)
     with provider(machine).provide() as access:
@@ -298,7 +298,7 @@ def test_where_nodes_are_not_reached_a_port_of_this_host_leads_to_the_gateway(
 
 @pytest.mark.parametrize(("engine", "why"), HIDDEN)
 def test_where_the_mapped_port_does_not_answer_the_gateway_is_forwarded(
-    machine: Standins, engine: dict[str, object], why: str
+    machine: FakeTools, engine: dict[str, object], why: str
 ) -> None:
     machine.answer(about(**engine), *INGRESS)
     with provider(machine).provide() as access:
@@ -310,7 +310,7 @@ def test_where_the_mapped_port_does_not_answer_the_gateway_is_forwarded(
 
 
 def test_a_kept_cluster_is_reached_by_the_port_that_it_was_made_with(
-    machine: Standins, listening: int
+    machine: FakeTools, listening: int
 ) -> None:
     machine.answer(about(OperatingSystem="Docker Desktop"), *INGRESS)
     for _ in range(2):
@@ -318,7 +318,7 @@ def test_a_kept_cluster_is_reached_by_the_port_that_it_was_made_with(
             assert (access.node_address, access.has("node-port")) == ("127.0.0.1", True)
 
 
-def test_a_mapped_port_that_is_taken_meanwhile_is_the_hosts_fault(machine: Standins) -> None:
+def test_a_mapped_port_that_is_taken_meanwhile_is_the_hosts_fault(machine: FakeTools) -> None:
     error = "ERROR: failed to create cluster: Bind for 127.0.0.1 failed: port is already allocated"
     machine.answer(about(OperatingSystem="Docker Desktop"), (CREATE, {"code": 1, "says": error}))
     with pytest.raises(HostNotFit, match=r"port 3\d+ of .*was taken") as raised:
@@ -327,7 +327,7 @@ def test_a_mapped_port_that_is_taken_meanwhile_is_the_hosts_fault(machine: Stand
     assert left(machine) == []
 
 
-def test_an_installation_without_an_ingress_gateway_needs_no_port(machine: Standins) -> None:
+def test_an_installation_without_an_ingress_gateway_needs_no_port(machine: FakeTools) -> None:
     machine.answer(
         about(OperatingSystem="Docker Desktop"),
         (r"kubectl .* get service/istio-ingressgateway .*", {"says": ""}),
@@ -337,7 +337,7 @@ def test_an_installation_without_an_ingress_gateway_needs_no_port(machine: Stand
 
 
 def test_the_users_kubeconfig_is_not_touched(
-    machine: Standins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")

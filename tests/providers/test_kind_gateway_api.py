@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.providers.base import HostNotFit, ProvisioningFailed
 from fixtures.providers.kind.gateway_api import FILE, Wanted
+from tests.providers.fake_tools import KUBE, FakeTools
 from tests.providers.kinds import left, machine, provider
-from tests.providers.standins import KUBE, Standins
 from tests.providers.test_kind_download import Publisher, publisher
 
 __all__ = ["machine", "publisher"]
@@ -57,7 +57,7 @@ def of_version(publisher: Publisher, content: str = DEFINITIONS) -> Wanted:
 
 
 def test_the_definitions_are_served_before_istio_is_installed(
-    machine: Standins, bundle: Path
+    machine: FakeTools, bundle: Path
 ) -> None:
     machine.answer((APPLY, {"says": APPLIED}), (WAIT, {}))
     with provider(machine, gateway_api=Wanted(file=bundle)).provide() as access:
@@ -71,13 +71,13 @@ def test_the_definitions_are_served_before_istio_is_installed(
     assert machine.unexpected == ""
 
 
-def test_none_is_installed_that_was_not_wanted(machine: Standins) -> None:
+def test_none_is_installed_that_was_not_wanted(machine: FakeTools) -> None:
     with provider(machine).provide():
         pass
     assert not [call for call in machine.calls("kubectl") if "apply" in call]
 
 
-def test_another_bundle_is_another_cluster_that_is_kept(machine: Standins, bundle: Path) -> None:
+def test_another_bundle_is_another_cluster_that_is_kept(machine: FakeTools, bundle: Path) -> None:
     machine.answer((APPLY, {"says": APPLIED}), (WAIT, {}))
     for wanted in (None, Wanted(file=bundle), Wanted(file=bundle)):
         with provider(machine, keep=True, gateway_api=wanted).provide():
@@ -87,7 +87,7 @@ def test_another_bundle_is_another_cluster_that_is_kept(machine: Standins, bundl
 
 
 def test_what_the_policy_of_a_newer_bundle_refuses_is_one_line(
-    machine: Standins, bundle: Path
+    machine: FakeTools, bundle: Path
 ) -> None:
     machine.answer((APPLY, {"code": 1, "says": REFUSED}))
     words = (
@@ -106,7 +106,7 @@ def test_what_the_policy_of_a_newer_bundle_refuses_is_one_line(
 
 @pytest.mark.parametrize("step", ["apply", "wait"])
 def test_any_other_failure_is_in_kubectls_words(
-    machine: Standins, bundle: Path, step: str
+    machine: FakeTools, bundle: Path, step: str
 ) -> None:
     bad = {"code": 1, "says": f"{GATEWAYS} serverside-applied\nerror: no matches for kind"}
     good = {"says": APPLIED}
@@ -120,7 +120,7 @@ def test_any_other_failure_is_in_kubectls_words(
 
 
 def test_a_file_without_definitions_is_refused_before_anything_is_made(
-    machine: Standins, tmp_path: Path
+    machine: FakeTools, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("kind: ConfigMap\n")

@@ -13,8 +13,8 @@ from fixtures.providers.kind.versions import NODE_IMAGES
 from fixtures.run.cluster import kind_for, sources
 from fixtures.run.settings import KindSettings, Settings
 from fixtures.run.timeline import Timeline
+from tests.providers.fake_tools import FakeTools, Row
 from tests.providers.kinds import ABOUT, about, machine, provider
-from tests.providers.standins import Row, Standins
 
 __all__ = ["machine"]
 SERVER = r"docker info --format \{.*"
@@ -60,7 +60,7 @@ LACKS = [
 
 @pytest.mark.parametrize(("row", "how", "words"), LACKS)
 def test_what_is_lacking_is_one_line(
-    machine: Standins, row: Row, how: Installation, words: str
+    machine: FakeTools, row: Row, how: Installation, words: str
 ) -> None:
     machine.answer(row)
     with pytest.raises(HostNotFit, match=words) as raised, provider(machine, how=how).provide():
@@ -70,14 +70,14 @@ def test_what_is_lacking_is_one_line(
     assert not machine.calls("kind create")
 
 
-def with_cgroup_v1(machine: Standins, kube: str, **other: Any) -> Kind:
+def with_cgroup_v1(machine: FakeTools, kube: str, **other: Any) -> Kind:
     machine.answer(about(CgroupVersion="1"))
     made = provider(machine, **other)
     return replace(made, tools=replace(made.tools, kube=kube))
 
 
 def test_a_newer_kubelet_on_cgroup_v1_is_refused_before_kind_fails_for_no_stated_reason(
-    machine: Standins,
+    machine: FakeTools,
 ) -> None:
     made = with_cgroup_v1(machine, "1.35")
     words = r"cgroup v1, on which a kubelet of 1.35 .*unified_cgroup_hierarchy=1 .*1\.34"
@@ -86,17 +86,17 @@ def test_a_newer_kubelet_on_cgroup_v1_is_refused_before_kind_fails_for_no_stated
     assert not machine.calls("kind create")
 
 
-def test_an_older_kubelet_starts_on_cgroup_v1(machine: Standins) -> None:
+def test_an_older_kubelet_starts_on_cgroup_v1(machine: FakeTools) -> None:
     with with_cgroup_v1(machine, "1.34").provide() as access:
         assert "cgroup" not in " ".join(access.notes)
 
 
-def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: Standins) -> None:
+def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: FakeTools) -> None:
     with with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine").provide() as access:
         assert "unless kindest/node:mine sets failCgroupV1 to false" in " ".join(access.notes)
 
 
-def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: Standins) -> None:
+def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: FakeTools) -> None:
     machine.answer((r"kind version", {"says": "kind v0.31.0"}))
     made = provider(machine, node_image=NODE_IMAGES["1.33"].name)
     with made.provide() as access:
@@ -112,21 +112,21 @@ def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: Standins) -> N
     ],
 )
 def test_what_linux_says_counts(
-    machine: Standins, tmp_path: Path, name: str, text: str, words: str
+    machine: FakeTools, tmp_path: Path, name: str, text: str, words: str
 ) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(HostNotFit, match=words), provider(machine).provide():
         pass
 
 
-def test_a_disk_too_small(machine: Standins, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_too_small(machine: FakeTools, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "DISK", 2**60)
     with pytest.raises(HostNotFit, match="docker system prune"), provider(machine).provide():
         pass
 
 
 def test_low_limits_and_an_image_out_of_reach_are_warnings(
-    machine: Standins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "REGISTRY", ("127.0.0.1", 1))
     (tmp_path / "max_user_instances").write_text("128")
@@ -137,7 +137,7 @@ def test_low_limits_and_an_image_out_of_reach_are_warnings(
     assert "is not at hand and 127.0.0.1 is not reached" in said
 
 
-def test_the_registries_of_a_walk_are_named(machine: Standins) -> None:
+def test_the_registries_of_a_run_are_named(machine: FakeTools) -> None:
     registries, announced = ("docker.io", "quay.io"), ("quay.io ends",)
     made = replace(provider(machine), registries=registries, announced=announced)
     with made.provide() as access:
@@ -146,9 +146,9 @@ def test_the_registries_of_a_walk_are_named(machine: Standins) -> None:
     assert "Preflight: quay.io ends." in said
 
 
-def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: Standins) -> None:
-    wish = KindSettings(istio_set=("values.pilot.x=y", "hub=mirror.example:5000/istio"))
-    settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home, kind=wish)
+def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: FakeTools) -> None:
+    wanted = KindSettings(istio_set=("values.pilot.x=y", "hub=mirror.example:5000/istio"))
+    settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home, kind=wanted)
     registries, announced = sources(settings)
     assert registries == ("mirror.example:5000", "quay.io", "docker.io")
     assert announced == ()
@@ -158,13 +158,13 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: Stand
     assert "registry.istio.io" in ending[0]
 
 
-def test_the_hub_is_handed_over_with_the_cluster(machine: Standins) -> None:
+def test_the_hub_is_handed_over_with_the_cluster(machine: FakeTools) -> None:
     made = replace(provider(machine), hub="mirror.example:5000/istio")
     with made.provide() as access:
         assert access.hub == "mirror.example:5000/istio"
 
 
-def test_a_release_that_does_not_support_the_kubernetes_is_refused(machine: Standins) -> None:
+def test_a_release_that_does_not_support_the_kubernetes_is_refused(machine: FakeTools) -> None:
     made = replace(provider(machine), supported=lambda *pair: f"not {pair}")
     refused = pytest.raises(HostNotFit, match=r"not \('1\.29\.6', '1\.34'\)")
     with refused, made.provide():

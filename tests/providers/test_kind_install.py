@@ -18,8 +18,8 @@ from fixtures.providers.kind.installing import (
     _as_helm,
     install,
 )
+from tests.providers.fake_tools import INSTALL, KUBE, FakeTools
 from tests.providers.kinds import found, left, machine, provider
-from tests.providers.standins import INSTALL, KUBE, Standins
 
 __all__ = ["machine"]
 PODS = KUBE + r"--namespace=istio-system get pods --output=json"
@@ -71,7 +71,7 @@ UNREADY = [
 
 @pytest.mark.parametrize(("body", "words"), UNREADY)
 def test_a_failure_names_the_component_and_the_cause(
-    machine: Standins, body: dict[str, object], words: str
+    machine: FakeTools, body: dict[str, object], words: str
 ) -> None:
     event = {
         "type": "Warning",
@@ -93,7 +93,7 @@ def test_a_failure_names_the_component_and_the_cause(
     assert left(machine) == []
 
 
-def test_where_no_pod_tells_istioctl_does(machine: Standins) -> None:
+def test_where_no_pod_tells_istioctl_does(machine: FakeTools) -> None:
     machine.answer(
         (INSTALL, {"code": 1, "says": "Error: unknown field hubb"}),
         (PODS, {"says": "garbage"}),
@@ -106,7 +106,7 @@ def test_where_no_pod_tells_istioctl_does(machine: Standins) -> None:
         pass
 
 
-def test_the_users_settings_are_passed_on(machine: Standins, tmp_path: Path) -> None:
+def test_the_users_settings_are_passed_on(machine: FakeTools, tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("global: {hub: private.example/istio}\n")
     how = Installation(settings=("hub=private.example", "tag=x"), values=values)
@@ -120,7 +120,7 @@ def test_the_users_settings_are_passed_on(machine: Standins, tmp_path: Path) -> 
 
 
 def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
-    machine: Standins, tmp_path: Path
+    machine: FakeTools, tmp_path: Path
 ) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("a: [")
@@ -131,7 +131,7 @@ def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
 
 
 def test_a_revision_of_the_users_is_told(
-    machine: Standins, monkeypatch: pytest.MonkeyPatch
+    machine: FakeTools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = replace(found(hidden=False), revision="canary")
     monkeypatch.setattr(Kind, "_found", lambda *_, hidden: canary)
@@ -140,7 +140,7 @@ def test_a_revision_of_the_users_is_told(
         assert access.revision == "canary"
 
 
-def have_helm(machine: Standins) -> None:
+def have_helm(machine: FakeTools) -> None:
     helm = machine.home / "bin" / "helm"
     helm.write_bytes((machine.home / "script").read_bytes())
     helm.chmod(0o755)
@@ -148,7 +148,7 @@ def have_helm(machine: Standins) -> None:
         (machine.istio / "manifests" / "charts" / chart).mkdir(parents=True)
 
 
-def test_helm_installs_the_four_charts_in_their_order(machine: Standins) -> None:
+def test_helm_installs_the_four_charts_in_their_order(machine: FakeTools) -> None:
     have_helm(machine)
     machine.answer((r"helm upgrade --install .*", {}), (ROLLED_OUT, {}))
     how = Installation(by="helm", settings=("hub=private.example", "values.pilot.x=1"))
@@ -184,7 +184,7 @@ def test_helm_is_told_a_profile_where_the_charts_know_one(
     assert ["profile=demo" in line for line in charts] == [told] * len(CHARTS)
 
 
-def test_with_cni_helm_is_told_so_and_installs_its_chart(machine: Standins) -> None:
+def test_with_cni_helm_is_told_so_and_installs_its_chart(machine: FakeTools) -> None:
     have_helm(machine)
     machine.answer((r"helm upgrade --install .*", {}), (ROLLED_OUT, {}))
     how = Installation(by="helm", settings=("components.cni.enabled=true",))
@@ -198,7 +198,7 @@ def test_with_cni_helm_is_told_so_and_installs_its_chart(machine: Standins) -> N
     assert "--wait" in calls[2]
 
 
-def test_before_the_chart_of_cni_is_made_it_is_looked_for(machine: Standins) -> None:
+def test_before_the_chart_of_cni_is_made_it_is_looked_for(machine: FakeTools) -> None:
     have_helm(machine)
     (machine.istio / "manifests" / "charts" / "istio-cni").rmdir()
     how = Installation(by="helm", settings=("components.cni.enabled=true",))
@@ -245,7 +245,7 @@ def test_the_chart_of_cni_is_there_where_it_is_asked_for(
     assert len(how.charts) == charts
 
 
-def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: Standins) -> None:
+def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: FakeTools) -> None:
     have_helm(machine)
     unready = pod("istio-ingressgateway-1", containerStatuses=waiting("ErrImagePull", "no such"))
     machine.answer(
@@ -262,7 +262,7 @@ def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: Stan
     assert left(machine) == []
 
 
-def test_without_helm_it_is_said_before_anything_is_made(machine: Standins) -> None:
+def test_without_helm_it_is_said_before_anything_is_made(machine: FakeTools) -> None:
     how = Installation(by="helm")
     with (
         pytest.raises(HostNotFit, match="no helm on the PATH"),

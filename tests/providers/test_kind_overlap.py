@@ -8,8 +8,8 @@ import pytest
 from fixtures.providers.base import Access, HostNotFit, ProvisioningFailed
 from fixtures.providers.kind.archives import INDEXES, Loads, grouped
 from fixtures.run.timeline import Timeline, critical_path
+from tests.providers.fake_tools import INSTALL, FakeTools
 from tests.providers.kinds import NAME, archive_of, left, machine, packed, provider
-from tests.providers.standins import INSTALL, Standins
 
 __all__ = ["machine"]
 
@@ -19,7 +19,7 @@ class SampleFailed(Exception):
 
 
 def test_the_cluster_is_told_of_while_istio_is_being_installed(
-    machine: Standins, tmp_path: Path
+    machine: FakeTools, tmp_path: Path
 ) -> None:
     machine.answer((INSTALL, {"hang": True}))
     sample = archive_of(tmp_path / "sample.tar", "docker.io/istio/examples-bookinfo-details-v1:1")
@@ -42,7 +42,7 @@ def test_the_cluster_is_told_of_while_istio_is_being_installed(
     assert left(machine) == []
 
 
-def test_images_are_loaded_before_what_needs_them(machine: Standins, tmp_path: Path) -> None:
+def test_images_are_loaded_before_what_needs_them(machine: FakeTools, tmp_path: Path) -> None:
     addons = archive_of(tmp_path / "addons.tar", "docker.io/grafana/grafana:1")
     sample = archive_of(tmp_path / "sample.tar", "docker.io/istio/examples-bookinfo-details-v1:1")
     istio = archive_of(tmp_path / "istio.tar", "docker.io/istio/proxyv2:1", "other:1")
@@ -75,7 +75,7 @@ def test_images_are_loaded_before_what_needs_them(machine: Standins, tmp_path: P
     ]
 
 
-def test_an_installation_that_fails_is_told_though_the_rest_went_well(machine: Standins) -> None:
+def test_an_installation_that_fails_is_told_though_the_rest_went_well(machine: FakeTools) -> None:
     machine.answer((INSTALL, {"code": 1, "says": "Error: no such profile"}))
     machine.answer((r"kubectl .* get (pods|events) --output=json", {"says": "{}"}))
     with pytest.raises(ProvisioningFailed, match="no such profile"), provider(machine).provide():
@@ -93,7 +93,7 @@ def test_archives_are_sorted_by_who_waits_for_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_archive_that_lists_platforms_which_are_not_in_it_is_refused_with_the_command(
-    machine: Standins,
+    machine: FakeTools,
     tmp_path: Path,
     whole: bool,  # noqa: FBT001  # a row's outcome
 ) -> None:
@@ -118,7 +118,7 @@ def test_an_archive_that_lists_platforms_which_are_not_in_it_is_refused_with_the
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>"], ids=["empty", "HTML"])
 def test_what_is_no_archive_is_refused_before_anything_is_made(
-    machine: Standins, tmp_path: Path, content: bytes
+    machine: FakeTools, tmp_path: Path, content: bytes
 ) -> None:
     broken = tmp_path / "images.tar"
     broken.write_bytes(content)

@@ -158,7 +158,7 @@ def test_ending_tox_ends_everything(tmp_path: Path, end: Any) -> None:
     assert "INCOMPLETE" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_a_cluster_that_dies_ends_the_walk_in_one_line(tmp_path: Path) -> None:
+def test_a_cluster_that_dies_ends_the_run_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "suites", "--provider", "embedded"]
     command += ["--reports-dir", str(tmp_path)]
     with started(command, ROOT, tmp_path) as run:
@@ -195,7 +195,7 @@ def test_a(plain_sample):
 
 
 @contextmanager
-def slow_walk(
+def slow_run(
     runs: SmallRuns, where: str, takes: float = 1, shown: Sequence[str] = ("-s",)
 ) -> Iterator[Started]:
     """A run that takes its time at one place."""
@@ -219,7 +219,7 @@ def slow_walk(
 def test_a_signal_takes_down_what_was_made(
     runs: SmallRuns, number: signal.Signals, where: str, words: str
 ) -> None:
-    with slow_walk(runs, where) as run:
+    with slow_run(runs, where) as run:
         run.read_until(words)
         run.process.send_signal(number)
         output = run.rest()
@@ -236,14 +236,14 @@ def test_a_signal_takes_down_what_was_made(
 def test_ctrl_c_is_answered_at_once_though_pytest_keeps_what_a_claim_prints(
     runs: SmallRuns,
 ) -> None:
-    with slow_walk(runs, "asking", shown=()) as run:
+    with slow_run(runs, "asking", shown=()) as run:
         run.read_until("The sample without the mesh")
         run.process.send_signal(signal.SIGINT)
         run.read_until("Ctrl-C: what this run made is being removed")
 
 
 def test_ctrl_c_twice_at_once_is_ctrl_c(runs: SmallRuns) -> None:
-    with slow_walk(runs, "asking") as run:
+    with slow_run(runs, "asking") as run:
         run.read_until("ASKING")
         run.process.send_signal(signal.SIGINT)
         run.process.send_signal(signal.SIGINT)
@@ -254,7 +254,7 @@ def test_ctrl_c_twice_at_once_is_ctrl_c(runs: SmallRuns) -> None:
 
 
 def test_a_signal_while_things_are_taken_down_lets_that_finish(runs: SmallRuns) -> None:
-    with slow_walk(runs, "taking down", takes=0.5) as run:
+    with slow_run(runs, "taking down", takes=0.5) as run:
         run.read_until("TAKING DOWN")
         run.process.send_signal(signal.SIGTERM)
         assert "UNDONE" in run.rest()
@@ -263,7 +263,7 @@ def test_a_signal_while_things_are_taken_down_lets_that_finish(runs: SmallRuns) 
 
 
 def test_a_later_ctrl_c_cuts_taking_down_short(runs: SmallRuns) -> None:
-    with slow_walk(runs, "taking down", takes=30) as run:
+    with slow_run(runs, "taking down", takes=30) as run:
         run.read_until("TAKING DOWN")
 
         def interrupted() -> None:
@@ -289,7 +289,7 @@ def test_a_kept_cluster_lives_until_ctrl_c(runs: SmallRuns) -> None:
         assert run.ended()["complete"] is True
 
 
-def test_a_walk_whose_parent_is_gone_ends(runs: SmallRuns) -> None:
+def test_a_run_whose_parent_is_gone_ends(runs: SmallRuns) -> None:
     runs.begin(world=SLOW.format(where="asking", takes=0))
     (runs.pytester.path / "suites" / "test_01_cluster.py").unlink()
     runs.claims("03_sample", SLOW_CLAIM.format(where="asking"))
@@ -301,8 +301,8 @@ def test_a_walk_whose_parent_is_gone_ends(runs: SmallRuns) -> None:
     assert report["reason"] == "stopped because the process that started it is gone"
 
 
-def test_a_walk_that_is_killed_leaves_an_incomplete_report(runs: SmallRuns) -> None:
-    with slow_walk(runs, "asking") as run:
+def test_a_run_that_is_killed_leaves_an_incomplete_report(runs: SmallRuns) -> None:
+    with slow_run(runs, "asking") as run:
         run.read_until("ASKING")
         run.process.kill()
         report = run.ended()

@@ -94,12 +94,12 @@ def read(folder: Path) -> Body:
     return report
 
 
-def test_there_is_a_role_for_each_kind_of_walk() -> None:
+def test_there_is_a_role_for_each_kind_of_run() -> None:
     assert set(ROLES) == set(PROFILES)
 
 
 @pytest.mark.parametrize("name", ["readonly", "conformance"])
-def test_a_walk_passes_with_just_its_role(ruled: Ruled, tmp_path: Path, name: str) -> None:
+def test_a_run_passes_with_just_its_role(ruled: Ruled, tmp_path: Path, name: str) -> None:
     ruled.grant(name)
     done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES[name])
     assert done.returncode == 0, done.stdout + done.stderr

@@ -22,6 +22,7 @@ class FakeKube:
     """A `Kube` over a recorded state; `change` breaks it."""
 
     server = "https://recorded"
+    known_namespaces: tuple[str, ...] = ()
 
     def __init__(self, state: dict[str, list[Body]], raw: dict[str, Any] | None = None) -> None:
         self._kinds = {_kind(key): bodies for key, bodies in state.items()}

@@ -67,7 +67,7 @@ def aborted(pytester: pytest.Pytester, stage: Stage, where: str, how: str) -> En
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize(("where", "how", "code", "reason"), WAYS)
-def test_a_walk_that_is_ended_is_incomplete(
+def test_a_run_that_is_ended_is_incomplete(
     pytester: pytest.Pytester, stage: Stage, where: str, how: str, code: int, reason: str
 ) -> None:
     if where == "preparing" and not stage.preparation:

@@ -127,7 +127,7 @@ def test_a_server_that_refuses_everything_proves_nothing(
     assert message.startswith("dry run of a valid VirtualService in namespace shop")
 
 
-# Wishes of a pod, as a real injector granted or refused them
+# Overrides of a pod, as a real injector granted or refused them
 
 
 class Injector(Server):
@@ -157,34 +157,34 @@ def asked_of(name: str) -> Admission:
     return Admission(kube, expected("1.29.6", "v1.34.4", ["v1.34.4"]), "bookinfons")
 
 
-def test_wishes_that_a_real_injector_granted_are_found() -> None:
+def test_overrides_that_a_real_injector_granted_are_found() -> None:
     start_observing()
     asked_of("ports").expect_overrides(PORTS)
 
 
-def test_a_wish_for_ports_that_was_not_granted_is_noticed() -> None:
+def test_an_override_of_ports_that_was_not_granted_is_noticed() -> None:
     message = seen(lambda: asked_of("plain").expect_overrides(PORTS))
     assert "istio-init of pod bookinfons/probe: expected -b 9080" in message
     assert "excludeOutboundPorts: 3306" in message
 
 
-def test_a_wish_for_memory_that_was_not_granted_is_noticed() -> None:
+def test_an_override_of_memory_that_was_not_granted_is_noticed() -> None:
     message = seen(lambda: asked_of("ports").expect_overrides())
     assert "resources of the sidecar in pod bookinfons/probe: expected" in message
     assert "'memory': '64Mi'" in message
 
 
-def test_a_bad_wish_that_a_real_injector_refused_is_well() -> None:
+def test_a_bad_override_that_a_real_injector_refused_is_well() -> None:
     telling = start_observing()
     asked_of("bad-annotation").expect_invalid_override_refused()
     assert "for annotation 'traffic.sidecar.istio.io/excludeOutboundPorts'" in telling.notes[0]
 
 
-def test_a_bad_wish_that_is_let_through_is_noticed() -> None:
+def test_a_bad_override_that_is_let_through_is_noticed() -> None:
     assert "got accepted" in seen(asked_of("plain").expect_invalid_override_refused)
 
 
-def test_a_bad_wish_that_is_refused_for_another_reason_is_noticed(
+def test_a_bad_override_that_is_refused_for_another_reason_is_noticed(
     admission: Admission, server: Server
 ) -> None:
     plain = server.injected

@@ -76,7 +76,7 @@ def test_the_injectors_containers_stand_among_the_pods_own(
     assert str(found) == wanted
 
 
-WISHES = [
+OVERRIDES = [
     ("1.26.8", {}, {"sidecar.istio.io/inject": "No"}, False),
     ("1.26.8", {"sidecar.istio.io/inject": "ON"}, {}, True),
     ("1.26.8", {"sidecar.istio.io/inject": "perhaps"}, {}, False),
@@ -88,15 +88,15 @@ WISHES = [
 ]
 
 
-@pytest.mark.parametrize(("istio", "labels", "annotations", "wish"), WISHES)
-def test_a_pods_wish_is_read_as_its_release_reads_it(
+@pytest.mark.parametrize(("istio", "labels", "annotations", "wanted"), OVERRIDES)
+def test_a_pods_override_is_read_as_its_release_reads_it(
     istio: str,
     labels: dict[str, str],
     annotations: dict[str, str],
-    wish: bool | None,  # noqa: FBT001  # a row of the table
+    wanted: bool | None,  # noqa: FBT001  # a row of the table
 ) -> None:
-    assert overrides.requested(istio, labels, annotations) is wish
-    assert overrides.injected(istio, labels, annotations) is (wish is not False)
+    assert overrides.requested(istio, labels, annotations) is wanted
+    assert overrides.injected(istio, labels, annotations) is (wanted is not False)
     assert not overrides.injected(istio, labels, annotations, host_network=True)
     assert not overrides.injected(istio, labels, annotations, namespace="kube-system")
 
@@ -118,7 +118,7 @@ def test_settings_are_read_from_where_each_release_keeps_them() -> None:
         )
 
 
-def test_a_pods_wishes_count_before_the_meshs_settings() -> None:
+def test_a_pods_overrides_count_before_the_meshs_settings() -> None:
     rows = expected("1.31.0", "1.35", ["1.35"]).set_to(
         MeshOptions(traffic=Traffic(exclude_inbound="22", exclude_outbound="3306"))
     )

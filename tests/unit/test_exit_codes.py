@@ -44,12 +44,12 @@ def ended(*verdicts: Verdict, require_all: bool = False, partial: bool = False) 
         pytest.param(["passed"], 1, 1, id="pytest saw a failure that we did not"),
     ],
 )
-def test_the_exit_code_of_an_ended_walk(verdicts: list[Verdict], pytests: int, code: int) -> None:
+def test_the_exit_code_of_an_ended_run(verdicts: list[Verdict], pytests: int, code: int) -> None:
     assert ended(*verdicts).exit_code(pytests) == code
 
 
 @pytest.mark.parametrize("stopped", [13, 11, 10, 2])
-def test_why_a_walk_was_stopped_comes_before_what_failed(stopped: int) -> None:
+def test_why_a_run_was_stopped_comes_before_what_failed(stopped: int) -> None:
     made = ended("failed", "blocked")
     made.stop("because", stopped)
     assert made.exit_code(2) == stopped
@@ -90,7 +90,7 @@ def test_a_claim_says_by_its_exception_whether_its_subject_is_there(runs: SmallR
     assert ended.code == 0
 
 
-def test_a_passed_claim_that_examined_nothing_fails_the_walk(runs: SmallRuns) -> None:
+def test_a_passed_claim_that_examined_nothing_fails_the_run(runs: SmallRuns) -> None:
     runs.claims("01_cluster", "@so()\ndef test_a(cluster): ...\n")
     ended = runs.run()
     assert ended.code == ended.report["exit_code"] == 12
@@ -110,7 +110,7 @@ def test_a_passed_claim_that_examined_nothing_fails_the_walk(runs: SmallRuns) ->
         pytest.param(("suites/test_01_cluster.py",), ("suites",), id="a path through tox"),
     ],
 )
-def test_a_narrowed_walk_is_marked_partial(
+def test_a_narrowed_run_is_marked_partial(
     runs: SmallRuns, options: tuple[str, ...], paths: tuple[str, ...]
 ) -> None:
     so = "@so()\ndef test_{}(cluster): inspected_one(1)\n"
@@ -127,12 +127,12 @@ def test_a_path_behind_the_whole_suites_narrows_them(runs: SmallRuns) -> None:
     assert list(runs.run("suites/test_02_installation.py").verdicts) == ["installation/a"]
 
 
-def test_the_whole_walk_is_not_partial(runs: SmallRuns) -> None:
+def test_the_whole_run_is_not_partial(runs: SmallRuns) -> None:
     runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)\n")
     assert not runs.run().report["partial"]
 
 
-def test_claims_that_cannot_be_read_end_the_walk(runs: SmallRuns) -> None:
+def test_claims_that_cannot_be_read_end_the_run(runs: SmallRuns) -> None:
     runs.claims("01_cluster", "def test_(: \n")
     ended = runs.run()
     assert ended.code == 2

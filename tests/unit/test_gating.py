@@ -24,7 +24,7 @@ def test_each_path_is_served(access, path): inspected_one(1)
     assert ended.code == 0
 
 
-def test_stages_are_asked_in_the_order_of_the_walk(runs: SmallRuns) -> None:
+def test_stages_are_asked_in_the_order_of_the_run(runs: SmallRuns) -> None:
     for module in ("10_addons", "02_installation", "01_cluster"):
         runs.claims(module, "@so()\ndef test_a(access): inspected_one(1)\n")
     paths = (
@@ -205,7 +205,7 @@ def test_not_required(cluster): inspected_one(1)
     assert ended.code == 1
 
 
-def test_smoke_asks_core_claims_and_is_still_the_whole_walk(runs: SmallRuns) -> None:
+def test_smoke_asks_core_claims_and_is_still_the_whole_run(runs: SmallRuns) -> None:
     source = "@so()\ndef test_a(cluster): inspected_one(1)\n"
     source += '@so(level="extended")\ndef test_b(cluster): inspected_one(1)\n'
     runs.claims("01_cluster", source)
@@ -268,7 +268,7 @@ def test_a_fault_strikes_once_before_or_after_its_stage_is_ready(
     assert ended.report["notes"] == ["The fault broken-on-purpose was injected: It is broken."]
 
 
-def test_a_fault_that_cannot_be_made_ends_the_walk(pytester: pytest.Pytester) -> None:
+def test_a_fault_that_cannot_be_made_ends_the_run(pytester: pytest.Pytester) -> None:
     runs = SmallRuns(pytester).begin(world=FAULTS.format(action="BrokenAction", before=False))
     runs.claims("03_sample", "@so()\ndef test_a(plain_sample): inspected_one(1)\n")
     ended = runs.run()

@@ -1,4 +1,4 @@
-"""Stand-ins for docker, kind, kubectl, istioctl and helm: they record, and refuse the unexpected.
+"""Fakes of docker, kind, kubectl, istioctl and helm: they record, and refuse the unexpected.
 
 One script under five names. What each may be asked, and what it then does, is the table `ANSWERS`;
 a test puts other rows before it. Nothing here knows what the provider does.
@@ -90,14 +90,14 @@ ANSWERS: list[Row] = [
 
 
 @dataclass(frozen=True)
-class Standins:
-    """The folder of the stand-ins, and what they were asked."""
+class FakeTools:
+    """The folder of the fake tools, and how they were called."""
 
     home: Path
 
     @property
     def istio(self) -> Path:
-        """A release with a stand-in for istioctl."""
+        """A release with a fake istioctl."""
         return self.home / "istio"
 
     def answer(self, *rows: Row) -> None:
@@ -148,8 +148,8 @@ class Standins:
         return self.home / "hanging"
 
 
-def standins(home: Path) -> Standins:
-    """Put the stand-ins into a folder of their own."""
+def fake_tools(home: Path) -> FakeTools:
+    """Put the fake tools into a folder of their own."""
     (home / "bin").mkdir(parents=True)
     (home / "istio" / "bin").mkdir(parents=True)
     script = home / "script"
@@ -158,7 +158,7 @@ def standins(home: Path) -> Standins:
     for name in ("docker", "kind", "kubectl"):
         shutil.copy(script, home / "bin" / name)
     shutil.copy(script, home / "istio" / "bin" / "istioctl")
-    made = Standins(home)
+    made = FakeTools(home)
     made.answer()
     made.have({})
     return made
