@@ -104,7 +104,7 @@ TOPICS = (
     Topic(
         "Registries that end",
         images.ENDING,
-        lambda one: f"{one.host} from {one.ends:%Y-%m-%d}; the same is at {one.instead}",
+        lambda one: f"{one.prefix} from {one.ends:%Y-%m-%d}; the same is at {one.instead}",
     ),
     Topic("PodDisruptionBudgets", installation.BUDGETS, _names),
     Topic("Services of istioctl", installation.SERVICES, _table),

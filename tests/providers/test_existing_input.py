@@ -66,7 +66,7 @@ FILES = [
     pytest.param("contexts: [1]", "its contexts cannot be read", id="no context in it"),
     pytest.param("contexts: [{name: a, context: b}]", "its contexts cannot be read", id="no body"),
     pytest.param("\x00", "is not YAML", id="binary"),
-    pytest.param("kind: Config", "no such context in", id="no such context"),
+    pytest.param("kind: Config", "unknown; there are none", id="no such context"),
     pytest.param(
         config(**{"client-certificate-data": ended_certificate()}),
         "ended on 20",
@@ -107,8 +107,7 @@ def test_contexts_of_several_files_are_known_and_their_files_are_found_from_anyw
     target = kubeconfig.of_context("staging", {"KUBECONFIG": path})
     assert target.content["users"][0]["user"]["tokenFile"] == str(tmp_path / "token")
     error = refused({"KUBECONFIG": path}, context="other")
-    assert "--kube-context other: no such context" in str(error)
-    assert "there are: staging" in str(error)
+    assert "--kube-context other: unknown; there are staging (in " in str(error)
 
 
 def test_a_file_that_is_named_is_the_only_one_that_is_read(tmp_path: Path) -> None:
@@ -117,7 +116,7 @@ def test_a_file_that_is_named_is_the_only_one_that_is_read(tmp_path: Path) -> No
     other.write_text(config().replace("staging", "other"))
     environment = {"KUBECONFIG": str(other)}
     assert kubeconfig.of_context("staging", environment, named).server == "http://127.0.0.1:1"
-    assert "there are: staging" in str(refused(environment, kubeconfig=named, context="other"))
+    assert "there are staging" in str(refused(environment, kubeconfig=named, context="other"))
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "[1]", None], ids=["empty", "YAML", "list", "gone"])
@@ -264,8 +263,20 @@ OPTIONS = [
     pytest.param(
         ("--kube-context", "a", "--read-only", "--allow-mesh-writes"),
         4,
-        "not with --read-only",
+        "--allow-mesh-writes: not with --read-only",
         id="writes read-only",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--profile", "readonly", "--allow-mesh-writes"),
+        4,
+        "--allow-mesh-writes: not with --profile readonly",
+        id="writes with profile readonly",
+    ),
+    pytest.param(
+        ("--kube-context", "a", "--profile", "readonly", "--prove"),
+        4,
+        "--prove: not with --profile readonly",
+        id="a proof with profile readonly",
     ),
     pytest.param(
         ("--kube-context", "a", "--istio-version", "new"),
