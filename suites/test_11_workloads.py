@@ -1,7 +1,44 @@
-"""Stage 11: every injected workload of the cluster, whoever deployed it."""
+"""Stage 11: every workload of the cluster that asks for the mesh, whoever deployed it."""
 
 from fixtures.claims import claim
+from fixtures.istio.fleet import Fleet
 from fixtures.istio.workloads import Workloads
+
+
+@claim(
+    "Whatever asks for a sidecar is selected by exactly one injector, whose Service is there.",
+    source="Istio, sidecar injection: its labels; the selectors of the registered injectors",
+    hint="Compare the labels with the injectors' selectors; was a revision or tag removed?",
+)
+def test_one_injector_selects_whatever_asks(fleet: Fleet) -> None:
+    fleet.expect_chosen()
+
+
+@claim(
+    "Every workload of the mesh can create its pods.",
+    source="Kubernetes: condition ReplicaFailure of Deployments, events FailedCreate",
+    hint="The message is the API server's: does it reach the injector, and may such pods be made?",
+)
+def test_every_workload_can_create_its_pods(fleet: Fleet) -> None:
+    fleet.expect_created()
+
+
+@claim(
+    "No pod of the mesh is kept from starting by a part of Istio.",
+    source="Kubernetes, pod lifecycle: init containers, container states, events of the kubelet",
+    hint="Look at the log of the container that is named, and at the CNI plugin's agent.",
+)
+def test_every_pod_of_the_mesh_starts(fleet: Fleet) -> None:
+    fleet.expect_started()
+
+
+@claim(
+    "Every proxy is ready, and none restarts again and again.",
+    source="Istio, the proxy's readiness probe /healthz/ready on 15021",
+    hint="A proxy is ready once istiod has sent it its configuration: look at its log.",
+)
+def test_every_proxy_is_ready(fleet: Fleet) -> None:
+    fleet.expect_proxies_ready()
 
 
 @claim(
@@ -20,6 +57,15 @@ def test_every_pod_that_asks_carries_a_sidecar(workloads: Workloads) -> None:
 )
 def test_no_sidecar_is_too_old_or_too_new(workloads: Workloads) -> None:
     workloads.expect_versions()
+
+
+@claim(
+    "The images of every pod in the mesh are of registries that stay 30 more days.",
+    source="istio.io, upgrade notes of 1.31 and istio/istio#61467: retirement of registries",
+    hint="Restart workloads once the injector names another hub; other images are named anew.",
+)
+def test_the_images_come_from_registries_that_stay(workloads: Workloads) -> None:
+    workloads.expect_lasting_registries()
 
 
 @claim(

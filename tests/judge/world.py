@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.init_container import InitContainers
@@ -48,6 +50,7 @@ class World:
         host: for which host name its gateway leads on.
         allowed: whether the user goes on with versions that do not fit.
         labelled: a namespace with injection enabled.
+        day: on which it was recorded; images are judged by that of today without it.
     """
 
     kube: Callable[[str], Kube]
@@ -56,6 +59,7 @@ class World:
     allowed: bool = False
     labelled: str = SAMPLE
     outside: str = f"{SAMPLE}-outside"
+    day: date | None = None
 
     def rows(self, moment: str) -> Expected:
         """What is expected of it."""
@@ -71,6 +75,7 @@ class World:
             revision=self.access.revision,
             hub=self.access.hub,
             any_version=self.allowed,
+            day=self.day,
         )
 
     def cluster(self) -> Cluster:
@@ -127,6 +132,9 @@ class World:
 
     def workloads(self) -> Workloads:
         return Workloads(self.control_plane("workloads"))
+
+    def fleet(self) -> Fleet:
+        return Fleet(self.control_plane("workloads"))
 
     def restarted(self) -> Restarted:
         then = self.injected_sample("before restart"), self.control_plane("before restart")

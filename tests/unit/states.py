@@ -6,6 +6,7 @@ Only tests use it; what it answers stands in `tests.recordings`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,10 +34,7 @@ class FakeKube:
     ) -> list[Body]:
         bodies = [b for b in self._kinds.get(kind, []) if _in(b, namespace)]
         chosen = [b for b in bodies if _fits(b, labels)]
-        if fields:
-            name = fields.removeprefix("metadata.name=")
-            chosen = [b for b in chosen if b["metadata"]["name"] == name]
-        return chosen
+        return [b for b in chosen if _has(b, fields)]
 
     @property
     def read_once(self) -> ReadOnce:
@@ -48,6 +46,9 @@ class FakeKube:
     ) -> tuple[T, ...]:
         return tuple(make(msgspec.convert(one, shape)) for one in self.list(kind, **chosen))
 
+    def events(self, namespace: str, involved: str = "") -> Any:
+        return self.list("events", namespace, fields=f"involvedObject.name={involved}")
+
     def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
         found = [b for b in self.list(kind, namespace) if b["metadata"]["name"] == name]
         return found[0] if found else None
@@ -56,6 +57,12 @@ class FakeKube:
         if (body := self.find(kind, name, namespace)) is None:
             raise Refused(404, reason="NotFound", message=f'{kind} "{name}" not found')
         return body
+
+    def now(self) -> float:
+        """An hour after the newest object was made."""
+        times = (b["metadata"].get("creationTimestamp") for v in self._kinds.values() for b in v)
+        newest = max(filter(None, times), default="2026-01-01T00:00:00Z")
+        return datetime.fromisoformat(newest).timestamp() + 3600
 
     def raw(self, path: str) -> Any:
         if path not in self._raw:
@@ -99,6 +106,17 @@ def _kind(key: str) -> str:
 
 def _in(body: Body, namespace: str | None) -> bool:
     return namespace is None or body["metadata"].get("namespace") == namespace
+
+
+def _has(body: Body, fields: str) -> bool:
+    """Understand any path, as `involvedObject.name=x,reason=y`."""
+    for path, _, value in (pair.partition("=") for pair in fields.split(",") if pair):
+        found: Any = body
+        for part in path.split("."):
+            found = (found or {}).get(part)
+        if found != value:
+            return False
+    return True
 
 
 def _fits(body: Body, labels: str) -> bool:

@@ -19,6 +19,7 @@ from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.init_container import InitContainers
@@ -70,6 +71,12 @@ class Nothing:
     def get(self, kind: str, name: str, *_: object) -> Any:
         raise Refused(404, reason="NotFound", message=f"{kind} {name} not found")
 
+    def now(self) -> float:
+        return 0.0
+
+    def events(self, *_: object) -> tuple[Any, ...]:
+        return ()
+
     def raw(self, path: str) -> Any:
         raise Refused(404, reason="NotFound", message=path)
 
@@ -113,6 +120,7 @@ class Nouns:
         self.api_client = Client(self.api_gateway)
         self.addons = Addons(kube, ROWS, "istio-system")
         self.workloads = Workloads(mesh)
+        self.fleet = Fleet(mesh)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 

@@ -1,0 +1,389 @@
+"""States of meshes that people have, by the names of the list they were reported on.
+
+B is broken and must be noticed, H is healthy and must not be called broken. Each is built on a
+recorded cluster, with the words that a real API server and a real kubelet say in it.
+"""
+
+# ruff: noqa: N802  # the rows have their names: B1, H13
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from fixtures.claims import ClaimFailed, NotTested, Observations
+from fixtures.claims.observations import observing
+from fixtures.claims.waiting import wait_policy
+from fixtures.k8s import Body
+from tests.judge.replay import Replay, replayed
+from tests.judge.test_replayed import ambient, world
+
+DEPLOYMENTS = "deployments.apps"
+INJECTORS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+LONG_AGO = "2026-01-02T03:04:05Z"
+UNREACHABLE = (
+    'Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": '
+    'failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": dial '
+    "tcp 10.96.7.7:443: connect: connection refused"
+)
+FORBIDDEN = (
+    'pods "ratings-v1-58c5b97b8c-x2x9z" is forbidden: violates PodSecurity "baseline:latest": '
+    'non-default capabilities (container "istio-init" must not include "NET_ADMIN", "NET_RAW" in '
+    "securityContext.capabilities.add)"
+)
+QUOTA = (
+    'pods "ratings-v1-58c5b97b8c-x2x9z" is forbidden: exceeded quota: q, requested: pods=1, used: '
+    "pods=6, limited: pods=6"
+)
+
+
+@pytest.fixture(autouse=True)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
+
+
+@pytest.fixture
+def kube() -> Replay:
+    """The recorded mesh, for a test to change."""
+    return replayed("7-gateway", apart=True)
+
+
+def fails(ask: Callable[[], object]) -> str:
+    """How a claim fails."""
+    with pytest.raises(ClaimFailed) as caught:
+        ask()
+    return str(caught.value)
+
+
+def holds(ask: Callable[[], object]) -> Observations:
+    """What a claim that holds says of it."""
+    with observing() as told:
+        ask()
+    assert told.inspected, "it looked at nothing"
+    return told
+
+
+def of(kube: Replay, noun: str) -> Any:
+    """A noun of the changed mesh."""
+    return getattr(world(broken=kube), noun)()
+
+
+def refused(words: str, deployment: Body) -> None:
+    """A Deployment that is refused a second pod."""
+    deployment["spec"]["replicas"] = 2
+    told = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+    told |= {"message": words, "lastTransitionTime": LONG_AGO}
+    deployment["status"]["conditions"].append(told)
+
+
+def test_living_B1_the_api_server_cannot_reach_the_injector(kube: Replay) -> None:
+    kube.change(DEPLOYMENTS, "ratings", partial(refused, UNREACHABLE))
+    kube.change(DEPLOYMENTS, "reviews-v2", partial(refused, UNREACHABLE))
+    said = fails(of(kube, "fleet").expect_created)
+    assert "2 of 8 workloads of the mesh" in said
+    assert "Deployment bookinfons/ratings-v1 (1 of 2 pods, for " in said
+    assert said.count(UNREACHABLE) == 1, "the same words twice"
+
+
+def test_living_B2_pod_security_refuses_injected_pods(kube: Replay) -> None:
+    kube.change(DEPLOYMENTS, "ratings", partial(refused, FORBIDDEN))
+    said = fails(of(kube, "fleet").expect_created)
+    assert "since 2026-01-02 03:04:05 UTC" in said
+    assert FORBIDDEN in said
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job"])
+def test_living_B2_kinds_that_tell_it_in_events_alone(kube: Replay, kind: str) -> None:
+    meta = {"name": "db", "namespace": "bookinfons"}
+    spec = {"replicas": 2, "template": {"metadata": {"labels": {}}, "spec": {"containers": []}}}
+    counts = {"replicas": 1, "active": 0, "desiredNumberScheduled": 2, "currentNumberScheduled": 1}
+    body = {"metadata": meta, "spec": spec, "status": counts}
+    plural = {"StatefulSet": "statefulsets.apps", "DaemonSet": "daemonsets.apps"}
+    kube.add(plural.get(kind, "jobs.batch"), body)
+    holds(of(kube, "fleet").expect_created)
+    event = {
+        "metadata": {"name": "db.1", "namespace": "bookinfons"},
+        "involvedObject": {"kind": kind, "namespace": "bookinfons", "name": "db"},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": f"create Pod db-1 in {kind} db failed error: {FORBIDDEN}",
+        "firstTimestamp": LONG_AGO,
+        "lastTimestamp": LONG_AGO,
+    }
+    kube.add("events", event)
+    said = fails(of(kube, "fleet").expect_created)
+    assert f"{kind} bookinfons/db" in said
+    assert FORBIDDEN in said
+
+
+def test_living_H13_a_quota_that_is_used_up_is_not_istios_doing(kube: Replay) -> None:
+    kube.change(DEPLOYMENTS, "ratings", partial(refused, QUOTA))
+    (told,) = holds(of(kube, "fleet").expect_created).notes
+    assert "not Istio's doing" in told
+    assert QUOTA in told
+
+
+def in_init(container: str, pod: Body, **state: Any) -> None:
+    """A pod whose init container does not get on."""
+    status = pod["status"]
+    status["phase"] = "Pending"
+    names = [one["name"] for one in pod["spec"]["initContainers"]]
+    waiting: Body = {"waiting": {"reason": "PodInitializing"}}
+    after = {"state": waiting, "ready": False, "started": False, "restartCount": 0}
+    status["initContainerStatuses"] = [
+        {
+            "name": name,
+            **after,
+            **({"state": state, "restartCount": 4} if name == container else {}),
+        }
+        for name in names
+    ]
+    for one in status["containerStatuses"]:
+        one.update(after)
+
+
+CRASHES = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed"}}
+
+
+def test_living_B3_injected_pods_never_leave_init(kube: Replay) -> None:
+    kube.change("pods", "ratings", partial(in_init, "istio-init", **CRASHES))
+    kube.change("pods", "reviews-v1", partial(in_init, "istio-init", **CRASHES))
+    said = fails(of(kube, "fleet").expect_started)
+    assert "2 of 6 pods of the mesh" in said
+    assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in said
+    assert "CrashLoopBackOff: back-off 40s restarting failed" in said
+
+
+def test_living_B3_a_sidecar_that_never_starts_keeps_its_pod_in_init(kube: Replay) -> None:
+    def change(pod: Body) -> None:
+        in_init("istio-proxy", pod, running={"startedAt": LONG_AGO})
+        pod["status"]["initContainerStatuses"][0]["state"] = {"terminated": {"exitCode": 0}}
+
+    kube.change("pods", "ratings", change)
+    said = fails(of(kube, "fleet").expect_started)
+    assert "stays in Init, container istio-proxy, " in said
+    assert "since 2026-01-02 03:04:05 UTC: it runs and has not started" in said
+
+
+def creating(pod: Body) -> None:
+    """A pod that has no sandbox."""
+    waiting: Body = {"waiting": {"reason": "PodInitializing"}}
+    pod["status"].update(phase="Pending", podIP="")
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for one in pod["status"].get(key) or ():
+            one.update(state=waiting, ready=False, started=False)
+
+
+def about(kube: Replay, pod: str, reason: str, message: str) -> None:
+    """The kubelet says something of a pod whose name begins so."""
+    (name,) = (
+        b["metadata"]["name"]
+        for b in kube.list("pods", "bookinfons")
+        if b["metadata"]["name"].startswith(pod) and "deletionTimestamp" not in b["metadata"]
+    )
+    event = {
+        "metadata": {"name": f"{name}.1", "namespace": "bookinfons"},
+        "involvedObject": {"kind": "Pod", "namespace": "bookinfons", "name": name},
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": LONG_AGO,
+    }
+    kube.add("events", event)
+
+
+NO_SANDBOX = (
+    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for "
+    'sandbox "28c1": plugin type="istio-cni" name="istio-cni" failed (add): Unauthorized'
+)
+NO_ROOT = (
+    'MountVolume.SetUp failed for volume "istiod-ca-cert" : configmap "istio-ca-root-cert" not '
+    "found"
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("FailedCreatePodSandBox", NO_SANDBOX), ("FailedMount", NO_ROOT)],
+    ids=["the CNI plugin", "the root certificate"],
+)
+def test_living_B6_pods_that_never_leave_container_creating(
+    kube: Replay, reason: str, words: str
+) -> None:
+    kube.change("pods", "ratings", creating)
+    about(kube, "ratings", reason, words)
+    said = fails(of(kube, "fleet").expect_started)
+    assert "Deployment bookinfons/ratings-v1 stays in ContainerCreating, for " in said
+    assert f"{reason}: {words}" in said
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("FailedMount", 'secret "of-the-user" not found'), ("", "")],
+    ids=["a volume of the user's", "nothing is said"],
+)
+def test_living_H13_a_pod_that_waits_for_something_else(
+    kube: Replay, reason: str, words: str
+) -> None:
+    kube.change("pods", "ratings", creating)
+    if reason:
+        about(kube, "ratings", reason, words)
+    (told,) = holds(of(kube, "fleet").expect_started).notes
+    assert told.startswith(
+        "of the mesh, but not Istio's doing: Deployment bookinfons/ratings-v1 stays in"
+    )
+    assert words in told
+
+
+def test_living_H13_an_image_of_the_users_that_cannot_be_pulled(kube: Replay) -> None:
+    def change(pod: Body) -> None:
+        waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "nowhere/x"'}
+        for one in pod["status"]["containerStatuses"]:
+            one.update(state={"waiting": waiting}, ready=False)
+
+    kube.change("pods", "ratings", change)
+    (told,) = holds(of(kube, "fleet").expect_started).notes
+    assert "ratings-v1 does not start, container ratings, for 60 min" in told
+    assert 'ImagePullBackOff: Back-off pulling image "nowhere/x"' in told
+
+
+def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
+    def unschedulable(pod: Body) -> None:
+        pod["spec"].pop("nodeName")
+        why = {
+            "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient cpu.",
+        }
+        told = {"type": "PodScheduled", "status": "False", "lastTransitionTime": LONG_AGO, **why}
+        pod["status"] = {"phase": "Pending", "conditions": [told]}
+
+    kube.change("pods", "ratings", unschedulable)
+    kube.change("pods", "reviews-v1", lambda pod: pod["status"].update(phase="Succeeded"))
+    kube.change(
+        "pods",
+        "reviews-v2",
+        lambda pod: pod.update(status={"phase": "Failed", "reason": "Evicted"}),
+    )
+    (told,) = holds(of(kube, "fleet").expect_started).notes
+    assert "ratings-v1 fits no node" in told
+    assert "Insufficient cpu" in told
+    assert not holds(of(kube, "fleet").expect_proxies_ready).notes
+
+
+def unready(pod: Body, **changes: Any) -> None:
+    """A pod whose proxy runs and is not ready."""
+    status = pod["status"]
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for one in status.get(key) or ():
+            if one["name"] == "istio-proxy":
+                one.update(ready=False, **changes)
+    for one in status["conditions"]:
+        if one["type"] in {"Ready", "ContainersReady"}:
+            words = "containers with unready status: [istio-proxy]"
+            one.update(status="False", message=words, lastTransitionTime=LONG_AGO)
+
+
+def test_a_proxy_that_is_not_ready_is_named_with_its_workload(kube: Replay) -> None:
+    kube.change("pods", "ratings", unready)
+    said = fails(of(kube, "fleet").expect_proxies_ready)
+    assert "ratings-v1 runs and is not ready, container istio-proxy" in said
+    assert "containers with unready status: [istio-proxy]" in said
+
+
+def test_a_proxy_that_goes_on_restarting_is_noticed_and_one_that_did_is_not(kube: Replay) -> None:
+    lately = kube.now() - 60
+
+    def change(pod: Body, at: float, times: int) -> None:
+        ended = datetime.fromtimestamp(at, UTC).isoformat()
+        last = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}
+        for one in (*pod["status"]["initContainerStatuses"], *pod["status"]["containerStatuses"]):
+            if one["name"] == "istio-proxy":
+                one.update(restartCount=times, lastState=last)
+
+    kube.change("pods", "ratings", partial(change, at=lately - 7200, times=9))
+    kube.change("pods", "reviews-v1", partial(change, at=lately, times=1))
+    holds(of(kube, "fleet").expect_proxies_ready)
+    kube.change("pods", "ratings", partial(change, at=lately, times=9))
+    said = fails(of(kube, "fleet").expect_proxies_ready)
+    assert "ratings-v1 restarts again and again, container istio-proxy" in said
+    assert "9 restarts" in said
+    assert "exit code 137, OOMKilled" in said
+
+
+def labelled(labels: dict[str, str], namespace: Body) -> None:
+    namespace["metadata"]["labels"] = labels
+
+
+def left_out(configuration: Body) -> None:
+    """What a platform does to every webhook: namespaces of its own are left out."""
+    for entry in configuration["webhooks"]:
+        selector = entry.setdefault("namespaceSelector", {})
+        selector.setdefault("matchExpressions", []).append(
+            {"key": "control-plane", "operator": "DoesNotExist"}
+        )
+
+
+def test_living_B4_no_injector_chooses_a_namespace_that_asks(kube: Replay) -> None:
+    kube.change(INJECTORS, "istio", left_out)
+    holds(of(kube, "fleet").expect_chosen)
+    asks = {"istio-injection": "enabled", "control-plane": "x"}
+    kube.change("namespaces", "bookinfons", partial(labelled, asks))
+    said = fails(of(kube, "fleet").expect_chosen)
+    assert "namespace bookinfons (istio-injection=enabled): no injector: " in said
+    assert "requires of the namespace control-plane DoesNotExist" in said
+
+
+@pytest.mark.parametrize("revision", ["nope", "default-2"])
+def test_living_B4_a_revision_that_is_gone(kube: Replay, revision: str) -> None:
+    kube.change("namespaces", "bookinfons", partial(labelled, {"istio.io/rev": revision}))
+    said = fails(of(kube, "fleet").expect_chosen)
+    assert f"no injector of revision or tag {revision} (there are: default)" in said
+
+
+def test_living_B4_a_workload_that_asks_for_another_revision_than_there_is(kube: Replay) -> None:
+    kube.change("namespaces", "bookinfons", partial(labelled, {}))
+
+    def change(deployment: Body) -> None:
+        deployment["spec"]["template"]["metadata"]["labels"]["istio.io/rev"] = "blue"
+
+    kube.change(DEPLOYMENTS, "ratings", change)
+    said = fails(of(kube, "fleet").expect_chosen)
+    assert "Deployment bookinfons/ratings-v1 (istio.io/rev=blue): no injector of revision" in said
+
+
+def test_living_B4_an_injector_whose_istiod_is_gone(kube: Replay) -> None:
+    kube.remove("services", "istiod")
+    said = fails(of(kube, "fleet").expect_chosen)
+    assert "Service istio-system/istiod of an injector that pods ask for" in said
+
+
+def test_two_injectors_for_one_namespace_are_one_too_many(kube: Replay) -> None:
+    def change(configuration: Body) -> None:
+        for entry in configuration["webhooks"]:
+            if entry["name"].startswith("namespace."):
+                entry["namespaceSelector"] = {"matchLabels": {"istio-injection": "enabled"}}
+                entry["objectSelector"] = {}
+
+    kube.change(INJECTORS, "istio", change)
+    assert "2 injectors: namespace.sidecar" in fails(of(kube, "fleet").expect_chosen)
+
+
+def test_match_conditions_are_said_to_be_beyond_us(kube: Replay) -> None:
+    def change(configuration: Body) -> None:
+        for entry in configuration["webhooks"]:
+            entry["matchConditions"] = [{"name": "x", "expression": "object.spec.y != 'z'"}]
+
+    kube.change(INJECTORS, "istio-revision-tag-default", change)
+    notes = holds(of(kube, "fleet").expect_chosen).notes
+    assert all("matchConditions, which were not evaluated: object.spec.y" in n for n in notes)
+    assert notes
+
+
+def test_living_H1_ztunnel_is_a_part_of_the_mesh_without_a_sidecar() -> None:
+    with pytest.raises(NotTested, match="asks for sidecars"):
+        ambient().fleet().expect_chosen()
+    assert not holds(ambient().fleet().expect_started).notes
+    assert not holds(ambient().fleet().expect_proxies_ready).notes
