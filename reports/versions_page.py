@@ -16,6 +16,7 @@ from fixtures.istio.releases import (
     addons,
     bookinfo,
     cni,
+    end_of_support,
     gateway,
     gateway_api,
     images,
@@ -35,8 +36,10 @@ PAGE = ROOT / "docs" / "versions.md"
 TOP = f"""# Versions of Istio, and what differs
 
 Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio
-{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report,
-an older one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
+{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report;
+of an older one no cluster is made, and one that exists is tested against the oldest rows. A source
+that begins with `not seen` says of what its row is inferred. How a new release gets its rows:
+[a-new-istio.md](a-new-istio.md).
 """
 
 
@@ -91,6 +94,12 @@ def _raw(operators: tuple[str, ...]) -> str:
 
 TOPICS = (
     Topic("Kubernetes that it supports", RANGES),
+    Topic("End of support", end_of_support.ENDS),
+    Topic(
+        "Known holes",
+        end_of_support.HOLES,
+        lambda hole: f"{hole[0]}, closed in {hole[1]}",
+    ),
     Topic(
         "Images: the mesh's, the samples'",
         images.HUBS,
