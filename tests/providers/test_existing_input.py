@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from fixtures.run.cluster import refusal
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
-SUPPORTED = partial(refusal, allowed=False, made=False)
 
 
 def config(server: str = "http://127.0.0.1:1", **user: str) -> str:
@@ -51,7 +49,7 @@ def ended_certificate() -> str:
 
 
 def refused(environment: dict[str, str], **more: Any) -> ProvisionError:
-    given: dict[str, Any] = {"context": "staging", "supported": SUPPORTED, "warn": print}
+    given: dict[str, Any] = {"context": "staging", "warn": print}
     provider = Existing(**{**given, "environment": environment, **more})
     with pytest.raises(ProvisionError) as caught, provider.provide():
         pytest.fail("it was provided")
@@ -208,11 +206,6 @@ def test_versions_that_do_not_fit_are_told_with_the_range(
     assert words in refusal(istio, kube, allowed=False)
     assert "--allow-unsupported" in refusal(istio, kube, allowed=False)
     assert refusal(istio, kube, allowed=True) == ""
-
-
-def test_a_cluster_that_exists_is_tested_on_a_kubernetes_that_istio_does_not_support() -> None:
-    assert refusal("1.20.8", "1.31.4", allowed=False, made=False) == ""
-    assert "1.9.0 is too old" in refusal("1.9.0", "1.20.1", allowed=False, made=False)
 
 
 @pytest.mark.parametrize(("istio", "kube"), [("1.30.3", "1.34.2-gke.1"), ("1.99.0", "1.60.0")])
