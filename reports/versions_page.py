@@ -80,6 +80,10 @@ def _canonical(rule: injection.Canonical) -> str:
     return f"{' or '.join(rule.name)}{cut}"
 
 
+def _watched(one: gateway_api.Watched) -> str:
+    return f"{one.plural} {one}"
+
+
 def _table(table: installation.ServiceTable) -> str:
     return f"Service {table.name}, {table.type}: {', '.join(map(str, table.ports))}"
 
@@ -159,8 +163,7 @@ TOPICS = (
     Topic("The sample in the Gateway API's words", gateway_api.VARIANTS),
     Topic("Made of its Gateway", gateway_api.NAMES),
     Topic("Label of that gateway's pods", gateway_api.LABELS),
-    Topic("Oldest bundle whose definition is watched", gateway_api.LEAST_BUNDLES, " of ".join),
-    Topic("Newest bundle whose definition is watched", gateway_api.LAST_BUNDLES, " of ".join),
+    Topic("How istiod watches the kinds of the Gateway API", gateway_api.WATCHED, _watched),
     Topic("Conditions of that Gateway", gateway_api.CONDITIONS, " and ".join),
     Topic("The cluster's operator in the access log", telemetry.LOG_FORMATS, _raw),
     Topic("Traces without a Telemetry resource go to", telemetry.DEFAULT_TRACING, _or_none),

@@ -36,7 +36,7 @@ def test_what_sets_nothing_is_read(mesh: str) -> None:
 
 def test_one_claim_fails_and_the_defaults_are_expected() -> None:
     rows = expected("1.30.3", "1.35", ["1.35"])
-    plane = ControlPlane.read(as_kube(configured("nonsense")), rows, "")
+    plane = ControlPlane.read(as_kube(configured("nonsense")), rows)
     assert plane.expected == rows.set_to(MeshOptions())
     with pytest.raises(ClaimFailed, match="expected a YAML mapping"):
         plane.expect_readable_configuration()
