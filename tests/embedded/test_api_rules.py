@@ -76,7 +76,7 @@ async def words_of(api: Api, kind: str, body: Body, **how: Any) -> str:
 
 
 @in_a_loop
-async def test_unknown_fields_are_refused_told_or_dropped() -> None:
+async def test_unknown_fields_are_refused_reported_or_dropped() -> None:
     api = await an_api()
     pod = a_pod()
     pod["spec"]["containers"][0]["colour"] = "red"
@@ -160,7 +160,7 @@ def test_what_is_invalid(kind: str, body: Body, words: str) -> None:
 
 
 @in_a_loop
-async def test_a_bad_namespace_name_is_told_twice_as_it_is_a_label_too() -> None:
+async def test_a_bad_namespace_name_is_reported_twice_as_it_is_a_label_too() -> None:
     api = await an_api()
     text = await words_of(api, "namespaces", {"metadata": {"name": "Not OK"}})
     assert text.startswith(

@@ -92,7 +92,7 @@ def interrupt(running: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("end", [end_input, terminate, interrupt])
-def test_it_ends_when_it_is_told_and_leaves_nothing(tmp_path: Path, end: Any) -> None:
+def test_it_ends_on_a_signal_and_leaves_nothing(tmp_path: Path, end: Any) -> None:
     with process(tmp_path, *command(tmp_path, "--state", "empty"), stdin=subprocess.PIPE) as one:
         about = json.loads(line_of(one))
         assert about["ready"] is True

@@ -46,7 +46,7 @@ class Ruled:
         needed = [p for p in granted(ROLES[name]) if p != without]
         self.admin.apply(roles.manifest(name, needed))
 
-    def ask(self, wanted: Permission) -> None:
+    def request(self, wanted: Permission) -> None:
         """Ask for something that needs this permission, and changes nothing."""
         kube, wire = self.account, self.account._wire
         plural, _, below = wanted.resource.partition("/")
@@ -61,8 +61,8 @@ class Ruled:
         body: Body | None = None if method == "GET" else {}
         media = "application/merge-patch+json" if method == "PATCH" else "application/json"
         query = [] if method in {"GET", "DELETE"} else [("dryRun", "All")]
-        asked = ApiRequest(wanted.verb, wanted.resource, wanted.namespace)
-        wire.send(method, path, request=asked, query=query, body=body, content_type=media)
+        requested = ApiRequest(wanted.verb, wanted.resource, wanted.namespace)
+        wire.send(method, path, request=requested, query=query, body=body, content_type=media)
 
 
 def _resources(kube: Kube, place: Any) -> list[Body]:
@@ -77,8 +77,8 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
         admin = Kube.connect(access(cluster.kubeconfig))
         admin.apply(roles.manifest("none", []))
         path = f"/api/v1/namespaces/{HOME}/serviceaccounts/{HOME}/token"
-        asked = ApiRequest("create", "serviceaccounts/token", HOME)
-        answer = admin._wire.send_decoded("POST", path, request=asked, body={"spec": {}})
+        requested = ApiRequest("create", "serviceaccounts/token", HOME)
+        answer = admin._wire.send_decoded("POST", path, request=requested, body={"spec": {}})
         config = yaml.safe_load(cluster.kubeconfig.read_text())
         config["users"][0]["user"] = {"token": answer["status"]["token"]}
         (home / "account").write_text(yaml.safe_dump(config))
@@ -132,7 +132,7 @@ def test_what_is_taken_away_is_missed_in_the_servers_words(
 
 def refused(ruled: Ruled, wanted: Permission) -> Refused | None:
     try:
-        ruled.ask(wanted)
+        ruled.request(wanted)
     except Refused as e:
         return e
     return None

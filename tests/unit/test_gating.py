@@ -24,7 +24,7 @@ def test_each_path_is_served(access, path): inspected_one(1)
     assert ended.code == 0
 
 
-def test_stages_are_asked_in_the_order_of_the_run(runs: SmallRuns) -> None:
+def test_stages_are_tested_in_the_order_of_the_run(runs: SmallRuns) -> None:
     for module in ("10_addons", "02_installation", "01_cluster"):
         runs.claims(module, "@so()\ndef test_a(access): inspected_one(1)\n")
     paths = (
@@ -60,12 +60,12 @@ def test_two_claims_of_one_id_are_refused(runs: SmallRuns) -> None:
     assert "two claims are cluster/a" in ended.output
 
 
-def test_what_a_claim_tells_reaches_the_report(runs: SmallRuns) -> None:
+def test_what_a_claim_reports_reaches_the_report(runs: SmallRuns) -> None:
     runs.claims(
         "01_cluster",
         """
 @so()
-def test_told(cluster):
+def test_reported(cluster):
     inspected([1, 2, 3])
     note("The server says v1.35.2.")
 """,
@@ -139,7 +139,7 @@ def test_a_preparation_that_fails_blocks_its_claims_and_what_needs_it(
     assert ended.report["complete"]
 
 
-def test_a_stage_asked_alone_is_blocked_by_what_breaks_on_its_way(
+def test_a_stage_tested_alone_is_blocked_by_what_breaks_on_its_way(
     pytester: pytest.Pytester,
 ) -> None:
     runs = SmallRuns(pytester).begin(world=BROKEN_SAMPLE)
@@ -205,7 +205,7 @@ def test_not_required(cluster): inspected_one(1)
     assert ended.code == 1
 
 
-def test_smoke_asks_core_claims_and_is_still_the_whole_run(runs: SmallRuns) -> None:
+def test_smoke_tests_core_claims_and_is_still_the_whole_run(runs: SmallRuns) -> None:
     source = "@so()\ndef test_a(cluster): inspected_one(1)\n"
     source += '@so(level="extended")\ndef test_b(cluster): inspected_one(1)\n'
     runs.claims("01_cluster", source)

@@ -168,7 +168,7 @@ def test_a_path_that_is_none_is_bad_input_and_nothing_else(runs: SmallRuns, path
     assert (ended.code, ended.report["missing"]) == (4, [])
 
 
-def test_what_is_not_claimed_is_said_in_the_verdict(runs: SmallRuns) -> None:
+def test_what_is_not_claimed_is_reported_in_the_verdict(runs: SmallRuns) -> None:
     source = SO.format("a") + SO.format("b").replace("so()", 'so(feature="egress-gateway")')
     runs.claims("01_cluster", source)
     ended = runs.run()
@@ -185,7 +185,7 @@ def test_without_a_ledger_nothing_is_tested(runs: SmallRuns) -> None:
     assert "ledger.txt cannot be read" in ended.report["reason"]
 
 
-def test_a_ledger_that_is_no_text_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_ledger_that_is_no_text_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "ledger.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(NoLedger, match="tox -e docs"):
         Ledger.read(tmp_path)

@@ -107,7 +107,7 @@ def test_lines_are_written_over_on_terminals_only(
     assert takes_lines_in_place(out, environment) == in_place
 
 
-def test_a_wait_tells_how_far_it_is() -> None:
+def test_a_wait_reports_how_far_it_is() -> None:
     reported: list[Waiting | None] = []
     results = iter(["istiod 0/1", ""])
 

@@ -71,7 +71,7 @@ def test_a_cluster_that_is_taken_did_not_end_with_the_run_whatever_its_provider_
     assert reach(state(replace(SETTINGS, provider="mine"))) == reach(state())
 
 
-def test_nothing_is_said_of_what_stays() -> None:
+def test_nothing_is_reported_of_what_stays() -> None:
     assert reach(state(replace(SETTINGS, keep=True))) == ""
     assert reach(state(access=replace(ACCESS, read_only=True))) == ""
 
