@@ -253,6 +253,9 @@ async def test_a_port_at_which_this_machine_listens_is_no_node_port() -> None:
         api = Api(service_network="127.9.96.0/24")
         await api.create("namespaces", {"metadata": {"name": "here"}})
         made = await api.create("services", {"metadata": {"name": "one"}, "spec": spec}, "here")
+        patch.setattr(builtin, "NODE_PORTS", range(used, used + 1))
+        with pytest.raises(StatusError, match="failed to allocate a nodePort: range is full"):
+            await api.create("services", {"metadata": {"name": "two"}, "spec": spec}, "here")
     assert made["spec"]["ports"][0]["nodePort"] in range(used + 1, used + 20)
 
 

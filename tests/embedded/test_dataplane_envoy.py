@@ -20,6 +20,7 @@ from fixtures.providers.embedded.addresses import Block
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.envoy import Config, Envoy, EnvoyFailed
 from fixtures.providers.embedded.dataplane.pieces import prefix_listener
+from tests.golden import Golden
 
 Body = dict[str, Any]
 LABELS = {"istio": "ingressgateway"}
@@ -159,7 +160,7 @@ def test_it_listens_when_started_and_a_change_holds_when_applied(
 
 
 def test_a_refused_configuration_is_reported_in_one_line_and_the_old_one_stays(
-    tmp_path: Path, block: Block
+    tmp_path: Path, block: Block, golden: Golden
 ) -> None:
     async def scenario() -> None:
         address = block.pods.take()
@@ -167,10 +168,7 @@ def test_a_refused_configuration_is_reported_in_one_line_and_the_old_one_stays(
             foreign = answering("192.0.2.1", 8080).listeners[0] | {"name": "foreign"}
             await envoy.apply(Config(listeners=[*answering(address, 8080).listeners, foreign]))
             (line,) = envoy.trouble.printed
-            assert line == (
-                "Envoy under-test rejected its configuration: Error adding/updating listener(s) "
-                "foreign: cannot bind '192.0.2.1:8080': Cannot assign requested address"
-            )
+            golden(line)
             assert (await request(address, 8080))[0] == 200
 
     asyncio.run(scenario())

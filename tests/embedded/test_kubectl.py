@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.embedded.conftest import EmbeddedCluster
+from tests.golden import Golden
 from tests.recordings import ISTIO_1_29
 
 PATIENCE = 60
@@ -335,11 +336,11 @@ def test_describe_routes(kubectl: Kubectl) -> None:
     )
 
 
-def test_logs_of_a_deployment_and_a_container_nobody_has(kubectl: Kubectl) -> None:
+def test_logs_of_a_deployment_and_a_container_nobody_has(kubectl: Kubectl, golden: Golden) -> None:
     assert len(kubectl("-n istio-system logs deploy/istiod --tail=1").splitlines()) == 1
     message = kubectl.request("-n bookinfons logs deploy/details-v1 -c nobody")
     assert message.code == 1
-    assert normal(message.err) == "error: container nobody is not valid for pod details-v1-POD"
+    golden(normal(message.err))
 
 
 def test_the_page_through_port_forward(kubectl: Kubectl) -> None:

@@ -25,6 +25,7 @@ from fixtures.providers.embedded.workloads.container_context import (
     ClusterContext,
     ContainerContext,
 )
+from tests.golden import Golden
 
 Body = dict[str, Any]
 
@@ -174,7 +175,9 @@ async def test_without_istiod_no_pod_is_made(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_an_empty_gateway_is_refused_once_istiod_is_heeded(tmp_path: Path) -> None:
+async def test_an_empty_gateway_is_refused_once_istiod_is_heeded(
+    tmp_path: Path, golden: Golden
+) -> None:
     gateway = {"metadata": {"name": "empty"}, "spec": {}}
     async with meshed(tmp_path) as mesh:
         await mesh.api.create(_GATEWAYS, gateway, "shop", dry_run=True)
@@ -182,10 +185,7 @@ async def test_an_empty_gateway_is_refused_once_istiod_is_heeded(tmp_path: Path)
             await mesh.trusted()
             with pytest.raises(StatusError) as refused:
                 await mesh.api.create(_GATEWAYS, gateway, "shop", dry_run=True)
-    assert str(refused.value) == (
-        'admission webhook "validation.istio.io" denied the request: '
-        "configuration is invalid: gateway must have at least one server"
-    )
+    golden(str(refused.value))
     assert refused.value.status == {
         "kind": "Status",
         "apiVersion": "v1",
