@@ -16,6 +16,7 @@ from fixtures.istio.releases import (
     addons,
     bookinfo,
     cni,
+    defaults,
     end_of_support,
     gateway,
     gateway_api,
@@ -78,6 +79,10 @@ def _spelling(rule: overrides.Spelling) -> str:
 def _canonical(rule: injection.Canonical) -> str:
     cut = f", cut to {rule.longest}, without {' '.join(rule.cut)} at its end" if rule.cut else ""
     return f"{' or '.join(rule.name)}{cut}"
+
+
+def _watched(one: gateway_api.Watched) -> str:
+    return f"{one.plural} {one}"
 
 
 def _table(table: installation.ServiceTable) -> str:
@@ -159,12 +164,12 @@ TOPICS = (
     Topic("The sample in the Gateway API's words", gateway_api.VARIANTS),
     Topic("Made of its Gateway", gateway_api.NAMES),
     Topic("Label of that gateway's pods", gateway_api.LABELS),
-    Topic("Oldest bundle whose definition is watched", gateway_api.LEAST_BUNDLES, " of ".join),
-    Topic("Newest bundle whose definition is watched", gateway_api.LAST_BUNDLES, " of ".join),
+    Topic("How istiod watches the kinds of the Gateway API", gateway_api.WATCHED, _watched),
     Topic("Conditions of that Gateway", gateway_api.CONDITIONS, " and ".join),
     Topic("The cluster's operator in the access log", telemetry.LOG_FORMATS, _raw),
     Topic("Traces without a Telemetry resource go to", telemetry.DEFAULT_TRACING, _or_none),
     Topic("Provider for traces in the demo profile", telemetry.TRACING_PROVIDERS, _or_none),
+    *(Topic(f"By default: {about}", table) for about, table in defaults.TABLES.items()),
     Topic(
         "Add-ons: own health address",
         addons.ADDONS,

@@ -15,9 +15,9 @@ import pytest
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL, Fault, gateway_api
 from fixtures.faults.live import LIVE
 from fixtures.istio.releases.addons import ADDONS
-from fixtures.istio.releases.gateway_api import LEAST_BUNDLES
+from fixtures.istio.releases.gateway_api import CHOOSY_SINCE
 from fixtures.istio.releases.injection import sidecar_place
-from fixtures.istio.releases.rows import all_for
+from fixtures.istio.releases.rows import version
 from fixtures.istio.releases.versions import PAIRS, Pair
 from fixtures.run.stages import STAGES
 
@@ -69,7 +69,7 @@ def unbroken(claims: AbstractSet[str], versions: Pair, *, cni: bool) -> set[str]
     tested -= OF_CNI[not cni]
     if not any(fault in faults for fault in gateway_api.FAULTS):  # nor is that API served
         tested -= {c for c in tested if any(f.must_fail(c) for f in gateway_api.FAULTS)}
-    if not all_for(LEAST_BUNDLES, versions.istio):  # this istiod ignores no definition
+    if version(versions.istio) < version(CHOOSY_SINCE):  # this istiod ignores no definition
         tested -= {"installation/the-gateway-api-in-use-is-watched"}
     return {c for c in tested if not any(fault.must_fail(c) for fault in faults)}
 

@@ -510,7 +510,10 @@ DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
     [
         ("-n bookinfons exec {pod} -- ls", "exec"),
         ("-n bookinfons attach {pod}", "attach"),
-        ("-n bookinfons debug {pod} --image=busybox:1.36", "ephemeralcontainers"),
+        ("-n bookinfons debug {pod} --image=busybox:1.36", "kubectl debug"),
+        ("debug node/seatrial-control-plane --image=busybox:1.36", "kubectl debug"),
+        ("top nodes", "kubectl top"),
+        ("-n bookinfons top pods", "kubectl top"),
         ("get ns --as bob", "impersonation (--as)"),
         ("-n bookinfons delete deploy details-v1 --cascade=orphan", "deletion with"),
         ("taint node seatrial-control-plane a=b:NoSchedule", "a cordon or a taint of a node"),
@@ -521,8 +524,9 @@ DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
 )
 def test_what_is_not_offered_says_so(kubectl: Kubectl, line: str, what: str) -> None:
     before = kubectl(POD)
-    message = kubectl.request(line.format(pod=before.split()[0]))
-    assert message.code != 0
-    assert what in message.err
-    assert "is not offered by the embedded cluster" in message.err
+    said = kubectl.ask(line.format(pod=before.split()[0]))
+    assert said.code != 0
+    assert what in said.err
+    assert "is not offered by the embedded cluster" in said.err
+    assert "Creating" not in said.out + said.err
     assert kubectl(POD) == before
