@@ -261,7 +261,7 @@ async def test_a_port_at_which_this_machine_listens_is_no_node_port() -> None:
 
 
 @in_a_loop
-async def test_where_this_machine_listens_everywhere_it_is_said() -> None:
+async def test_where_this_machine_listens_everywhere_it_is_reported() -> None:
     spec = {"type": "NodePort", "ports": [{"port": 80}]}
     with socket.create_server(("0.0.0.0", 0)) as server, pytest.MonkeyPatch.context() as patch:
         used: int = server.getsockname()[1]

@@ -235,12 +235,12 @@ def test_that_its_pods_went_is_no_news_to_istiod() -> None:
 
 def test_a_load_balancer_without_an_address_is_waited_for() -> None:
     found = world(route(), type="LoadBalancer")
-    told = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
-    assert conditions(told)["Programmed"] == ("False", "AddressNotAssigned")
-    assert "address pending" in told["conditions"][1]["message"]
+    reported = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
+    assert conditions(reported)["Programmed"] == ("False", "AddressNotAssigned")
+    assert "address pending" in reported["conditions"][1]["message"]
     found.services[1]["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
-    told = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
-    assert told["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
+    reported = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
+    assert reported["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
 
 
 @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ def test_a_newer_istiod_says_of_a_gateway_what_its_listeners_are(
     of: Installation, protocols: tuple[str, ...], accepted: tuple[str, str]
 ) -> None:
     door = gateway(*(listener(one.lower(), protocol=one) for one in protocols))
-    told = conditions(gateway_api.of_gateway(of, world(route()), door, [80], NOW))
-    assert told["Accepted"] == accepted
-    assert ("ResolvedRefs" in told) == (of is NEW)
+    reported = conditions(gateway_api.of_gateway(of, world(route()), door, [80], NOW))
+    assert reported["Accepted"] == accepted
+    assert ("ResolvedRefs" in reported) == (of is NEW)
 
 
 def test_the_time_of_a_condition_is_that_of_its_change() -> None:

@@ -524,9 +524,9 @@ DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
 )
 def test_what_is_not_offered_says_so(kubectl: Kubectl, line: str, what: str) -> None:
     before = kubectl(POD)
-    said = kubectl.ask(line.format(pod=before.split()[0]))
-    assert said.code != 0
-    assert what in said.err
-    assert "is not offered by the embedded cluster" in said.err
-    assert "Creating" not in said.out + said.err
+    message = kubectl.request(line.format(pod=before.split()[0]))
+    assert message.code != 0
+    assert what in message.err
+    assert "is not offered by the embedded cluster" in message.err
+    assert "Creating" not in message.out + message.err
     assert kubectl(POD) == before

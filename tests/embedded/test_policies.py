@@ -53,13 +53,13 @@ def newer(tmp_path: Path) -> Iterator[Kube]:
 
 
 def connected(cluster: EmbeddedCluster) -> Kube:
-    said = [cluster.ready[key] for key in ("context", "istio", "kubernetes")]
+    entries = [cluster.ready[key] for key in ("context", "istio", "kubernetes")]
     return Kube.connect(
-        Access(cluster.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+        Access(cluster.kubeconfig, entries[0], None, "rehearsal", "test", entries[1], entries[2])
     )
 
 
-def test_a_policy_for_pods_is_told_beside_the_one_injector(newer: Kube) -> None:
+def test_a_policy_for_pods_is_reported_beside_the_one_injector(newer: Kube) -> None:
     rows = expected("1.31.4", "v1.36.0", ["v1.36.0"])
     webhooks = Webhooks(newer, rows, "default", {"istio-injection": "enabled"})
     webhooks.expect_one_match()

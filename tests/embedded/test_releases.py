@@ -178,10 +178,10 @@ def test_go_counts_its_threads_itself_since_1_32(
     agents = _named(of, "DaemonSet")["istio-cni-node"]["spec"]["template"]["spec"]["containers"]
     gateways = next(b for b in generated(of, gateway()) if b["kind"] == "Deployment")
     gateways = gateways["spec"]["template"]["spec"]
-    told = [one["env"] for one in (*istiod, *agents, *gateways["containers"])]
-    told.append(variables(read("sidecar.yaml", of)["environment"]))
-    assert len(told) == 4
-    found = [any(one["name"] == "GOMAXPROCS" for one in environment) for environment in told]
+    entries = [one["env"] for one in (*istiod, *agents, *gateways["containers"])]
+    entries.append(variables(read("sidecar.yaml", of)["environment"]))
+    assert len(entries) == 4
+    found = [any(one["name"] == "GOMAXPROCS" for one in environment) for environment in entries]
     assert found == [there] * 4
 
 

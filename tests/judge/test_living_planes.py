@@ -352,7 +352,7 @@ def moved(namespace: str) -> tuple[Pages, Expected]:
 
 
 @pytest.mark.parametrize("namespace", ["aks-istio-system", "istio-system"])
-def test_living_h9_every_claim_on_istiod_is_asked_where_it_is(namespace: str) -> None:
+def test_living_h9_every_claim_on_istiod_is_requested_where_it_is(namespace: str) -> None:
     kube, rows = moved(namespace) if namespace != "istio-system" else (mesh()[0], None)
     plane = placed(kube, rows or workloads(kube).expected)
     kube.add("namespaces", {"metadata": {"name": namespace}, "status": {"phase": "Active"}})

@@ -98,7 +98,9 @@ def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: FakeTools) ->
         assert "unless kindest/node:mine sets failCgroupV1 to false" in " ".join(access.notes)
 
 
-def test_a_node_that_then_does_not_start_is_told_with_the_likely_cause(machine: FakeTools) -> None:
+def test_a_node_that_then_does_not_start_is_reported_with_the_likely_cause(
+    machine: FakeTools,
+) -> None:
     machine.answer((CREATE, {"code": 1, "says": "ERROR: failed to create cluster: no such line"}))
     made = with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine")
     words = r"no such line .*; the engine's machine has cgroup v1"

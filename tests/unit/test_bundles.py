@@ -224,24 +224,24 @@ def test_a_release_watches_a_kind_in_one_way(istio: str) -> None:
     assert {"gateways", "httproutes", "tlsroutes", "tcproutes"} <= set(plurals)
 
 
-def test_a_version_that_is_not_served_is_told() -> None:
+def test_a_version_that_is_not_served_is_reported() -> None:
     cluster = Cluster(definition("tcproutes", "v1.6.0")).add("tcproutes", route("a"))
     with pytest.raises(ClaimFailed) as caught:
-        cluster.ask("1.30.8", PILOT_ENABLE_ALPHA_GATEWAY_API="true")
+        cluster.request("1.30.8", PILOT_ENABLE_ALPHA_GATEWAY_API="true")
     words = (
         "expected TCPRoute served as v1alpha2, got TCPRoute of bundle v1.6.0 (standard) served as "
     )
     assert f"{words}v1, so that" in caught.value.message
 
 
-def test_what_istiod_watches_only_if_told_to_is_told() -> None:
+def test_what_istiod_watches_only_if_reported_to_is_reported() -> None:
     cluster = Cluster(definition("tcproutes", "v1.4.1")).add("tcproutes", route("a"))
     with pytest.raises(ClaimFailed) as caught:
-        cluster.ask("1.30.8")
+        cluster.request("1.30.8")
     assert f"expected istiod with {ALPHA}=true for TCPRoute" in caught.value.message
     assert "got TCPRoute without it, so that istiod ignores 1 object" in caught.value.message
 
 
 def test_an_older_istiod_takes_whatever_is_there() -> None:
     with pytest.raises(NotApplicable, match=r"1\.21\.6 watches definitions of every bundle"):
-        Cluster(OLD_TLS).add("tlsroutes", route("a")).ask("1.21.6")
+        Cluster(OLD_TLS).add("tlsroutes", route("a")).request("1.21.6")

@@ -114,12 +114,14 @@ def test_what_is_wrong_is_reported_in_istiods_words(objects: Objects) -> None:
 
 
 @pytest.mark.parametrize("status", ["True", "False"])
-def test_a_listener_that_is_not_valid_is_told_with_its_reason(
+def test_a_listener_that_is_not_valid_is_reported_with_its_reason(
     objects: Objects, status: str
 ) -> None:
-    why = told("Accepted", status, reason="ListenersNotValid", message="invalid listeners")
-    bad = told("ResolvedRefs", "False", reason="InvalidCertificateRef", message="no such secret")
-    more = [told("Conflicted", "False"), bad]
+    why = reported("Accepted", status, reason="ListenersNotValid", message="invalid listeners")
+    bad = reported(
+        "ResolvedRefs", "False", reason="InvalidCertificateRef", message="no such secret"
+    )
+    more = [reported("Conflicted", "False"), bad]
     objects.gateway["status"]["conditions"][0] = why
     objects.gateway["status"]["listeners"].append({"name": "https", "conditions": more})
     assert (
@@ -128,7 +130,7 @@ def test_a_listener_that_is_not_valid_is_told_with_its_reason(
     ) in seen(gateway(objects).expect_programmed)
 
 
-def test_nothing_said_is_told_so(objects: Objects) -> None:
+def test_nothing_printed_is_reported_so(objects: Objects) -> None:
     objects.gateway["status"] = {}
     assert "Accepted of Gateway bookinfo-gateway: expected True, got no such condition" in seen(
         gateway(objects).expect_programmed

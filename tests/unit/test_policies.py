@@ -110,7 +110,7 @@ def test_selectors_of_both_must_choose_a_pod() -> None:
         ),
     ],
 )
-def test_a_reader_is_told_of_each(more: dict[str, Any], told: str) -> None:
+def test_a_reader_is_reported_of_each(more: dict[str, Any], told: str) -> None:
     seen = start_observing()
     policies.tell(of(a_policy(**more)), {"istio-injection": "enabled"})
     assert seen.notes == [told]
