@@ -64,12 +64,17 @@ def golden(request: pytest.FixtureRequest) -> Iterator[sentences.Golden]:
         assert len(compared) == len(known), "tests/golden holds more than was compared"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hear Ctrl-C and hang-ups, which what a CI starts in the background ignores.
 
     Runs honour an ignored signal, as under nohup; those that tests start and end by signals
     inherit ours.
+
+    Raises:
+        UsageError: sentences cannot be written by several workers.
     """
+    if config.getoption("--write-golden") and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--write-golden: one process writes; run it without -n")
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
