@@ -66,7 +66,7 @@ class Ruled:
         ]
         self.admin.apply(documents, namespace)
 
-    def ask(self, wanted: Permission) -> None:
+    def request(self, wanted: Permission) -> None:
         """Ask for something that needs this permission, and changes nothing."""
         kube, wire = self.account, self.account._wire
         plural, _, below = wanted.resource.partition("/")
@@ -202,7 +202,7 @@ def test_who_may_read_one_namespace_has_that_audited(ruled: Ruled, tmp_path: Pat
     assert 'cannot list resource "nodes"' in claims["cluster/every-node-is-ready"]["message"]
 
 
-def test_who_may_read_no_istiod_is_told_what_to_say(ruled: Ruled, tmp_path: Path) -> None:
+def test_who_may_read_no_istiod_is_reported_what_to_say(ruled: Ruled, tmp_path: Path) -> None:
     ruled.confine(HOME)
     done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES["readonly"])
     assert done.returncode == 10

@@ -63,7 +63,7 @@ class Kept(FakeKube):
         self, kind: str, shape: type[S], make: Callable[[S], T], **chosen: Any
     ) -> tuple[T, ...]:
         where = chosen.get("namespace")
-        self.asked.append((kind, where))
+        self.requested.append((kind, where))
         if kind == NAMESPACES and not self.listed:
             raise Forbidden(403, message="namespaces is forbidden")
         if kind == PODS and where in self.forbidden:
@@ -160,7 +160,7 @@ def test_what_changed_meanwhile_is_reported_in_one_line() -> None:
     with observing() as observations:
         changed([])
         changed(["pod a", "pod b", "pod c", "pod d", "pod e"])
-    assert told.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
+    assert reported.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
 
 
 def test_who_may_not_list_namespaces_has_those_read_that_the_context_names() -> None:
