@@ -160,7 +160,7 @@ def test_what_changed_meanwhile_is_reported_in_one_line() -> None:
     with observing() as observations:
         changed([])
         changed(["pod a", "pod b", "pod c", "pod d", "pod e"])
-    assert reported.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
+    assert observations.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
 
 
 def test_who_may_not_list_namespaces_has_those_read_that_the_context_names() -> None:
