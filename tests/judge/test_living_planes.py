@@ -499,3 +499,13 @@ def test_living_h2_a_sidecar_is_held_against_the_istiod_of_its_revision(
     with pytest.raises(ClaimFailed) as caught:
         Workloads(plane).expect_versions()
     assert str(caught.value.got).startswith(why)
+
+
+def test_living_h2_sidecars_of_a_patch_with_known_holes_are_told_of() -> None:
+    kube, plane = with_canary("1.30.4")
+    kube.change("pods", "ratings-v1", as_sidecar("1.30.3", "blue"))
+    observed = start_observing()
+    Workloads(plane).expect_versions()
+    assert [line for line in observed.notes if "1.30" in line] == [
+        "sidecars: Istio 1.30.3 has known holes (ISTIO-SECURITY-2026-006): take 1.30.4 or newer"
+    ]
