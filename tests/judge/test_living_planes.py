@@ -463,3 +463,49 @@ def test_living_h9_of_an_istiod_elsewhere_nothing_is_claimed_and_nothing_fails()
             claim()
     plane.expect_images()  # of the gateways
     Workloads(plane).expect_redirection()
+
+
+def as_sidecar(version: str, revision: str) -> Any:
+    """A pod with the proxy of a release, injected by a revision."""
+
+    def change(body: Body) -> None:
+        body["metadata"].setdefault("annotations", {})["istio.io/rev"] = revision
+        for container in [*body["spec"]["initContainers"], *body["spec"]["containers"]]:
+            if container["name"] == "istio-proxy":
+                container["image"] = f"docker.io/istio/proxyv2:{version}"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("version", "revision", "why"),
+    [
+        ("1.30.1", "blue", ""),
+        ("1.29.6", "blue", ""),
+        ("1.28.0", "default", ""),
+        ("1.30.1", "default", "sidecar 1.30.1 under istiod 1.29.6"),
+        ("1.28.0", "blue", "sidecar 1.28.0 under istiod-blue 1.30.1"),
+        ("1.30.1", "of-nobody", "sidecar 1.30.1 under istiod 1.29.6"),
+    ],
+)
+def test_living_h2_a_sidecar_is_held_against_the_istiod_of_its_revision(
+    version: str, revision: str, why: str
+) -> None:
+    kube, plane = with_canary()
+    kube.change("pods", "ratings-v1", as_sidecar(version, revision))
+    if not why:
+        Workloads(plane).expect_versions()
+        return
+    with pytest.raises(ClaimFailed) as caught:
+        Workloads(plane).expect_versions()
+    assert str(caught.value.got).startswith(why)
+
+
+def test_living_h2_sidecars_of_a_patch_with_known_holes_are_told_of() -> None:
+    kube, plane = with_canary("1.30.4")
+    kube.change("pods", "ratings-v1", as_sidecar("1.30.3", "blue"))
+    observed = start_observing()
+    Workloads(plane).expect_versions()
+    assert [line for line in observed.notes if "1.30" in line] == [
+        "sidecars: Istio 1.30.3 has known holes (ISTIO-SECURITY-2026-006): take 1.30.4 or newer"
+    ]

@@ -29,10 +29,13 @@ from tests.unit.states import FakeKube, as_kube
 
 # What a recording cannot say again, and why: a claim that is newer than it, and reads what was
 # not kept (a page or a dry run of its own).
-NOT_AGAIN: dict[str, str] = {}
+NOT_AGAIN = {
+    "workloads/no-certificate-is-about-to-end": "no handshake of its own was recorded",
+    "installation/every-other-istiod-is-rolled-out": "each had one control plane alone",
+}
 # Claims that hold of no recording, since no recorded cluster had what they speak of.
 NEVER_RECORDED = {
-    "installation/every-other-istiod-is-rolled-out": "each had one control plane alone",
+    **NOT_AGAIN,
     "addons": "--provider existing deploys none, and not all of their images were at hand",
 }
 # Claims that are newer than every recording and do not hold of them, as they did not hold of the

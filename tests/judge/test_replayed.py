@@ -50,6 +50,7 @@ NOT_RECORDED = {
     "webhooks/the-ca-bundle-validates-the-certificate-served": NO_TLS,
     "webhooks/the-certificate-served-is-valid-today": NO_TLS,
     "webhooks/the-validators-trust-istiod": NO_TLS,
+    "workloads/no-certificate-is-about-to-end": NO_TLS,
     "restart/the-new-istiod-is-trusted": NO_TLS,
     "installation/the-cni-agent-is-ready-on-every-node": NO_CNI,
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod": NO_CNI,
