@@ -153,10 +153,11 @@ def test_its_envoys_end_with_it_however_it_ends(tmp_path: Path) -> None:
         (("--install", "magic"), 11, "only by istioctl, helm"),
         (("--istio-set", "a.b=c"), 11, "it cannot simulate a.b=c, but with: profile=demo"),
         (("--kubeconfig", "/nonexistent/kubeconfig"), 11, "/nonexistent"),
+        (("--gateway-api", "newest"), 2, "a version like 1.7.0 is needed, not newest"),
         (("--kube-version", "two"), 2, "no Kubernetes version it could simulate: two"),
         (("--state", "happy"), 2, "invalid choice: 'happy'"),
     ],
-    ids=["istio-version", "install", "istio-set", "kubeconfig", "kube-version", "state"],
+    ids=["istio-version", "install", "istio-set", "kubeconfig", "bundle", "kube-version", "state"],
 )
 def test_what_it_cannot_do_is_one_clear_line(
     tmp_path: Path, options: tuple[str, ...], code: int, words: str
