@@ -23,6 +23,7 @@ from fixtures.run.verdicts import first_line
 from reports import bundle
 from reports.data import as_json
 from reports.earlier import Earlier
+from reports.guide import guide
 from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
@@ -199,7 +200,7 @@ class Recorder:
         """Write all files of a run; `table` is pytest-html's page."""
         if table:
             self._replace(NAME, table)
-        self._replace("report.html", page(run, NAME if table else ""))
+        self._replace("report.html", page(run, NAME if table else "", guide(self.folder)))
         self._replace("junit.xml", as_junit(run))
         self._replace("summary.md", as_markdown(run))
         self._replace("statement.yaml", as_yaml(run))

@@ -16,6 +16,7 @@ from fixtures.istio.releases import (
     addons,
     bookinfo,
     cni,
+    defaults,
     end_of_support,
     gateway,
     gateway_api,
@@ -168,6 +169,7 @@ TOPICS = (
     Topic("The cluster's operator in the access log", telemetry.LOG_FORMATS, _raw),
     Topic("Traces without a Telemetry resource go to", telemetry.DEFAULT_TRACING, _or_none),
     Topic("Provider for traces in the demo profile", telemetry.TRACING_PROVIDERS, _or_none),
+    *(Topic(f"By default: {about}", table) for about, table in defaults.TABLES.items()),
     Topic(
         "Add-ons: own health address",
         addons.ADDONS,

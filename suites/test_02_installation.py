@@ -7,7 +7,7 @@ from fixtures.istio.node_agent import NodeAgent
 
 
 @claim(
-    "The namespace istio-system is active.",
+    "The namespace of istiod is active.",
     source="istioctl install creates it",
     hint="Was Istio installed into another namespace, or uninstalled?",
 )
@@ -32,6 +32,15 @@ def test_the_mesh_configuration_can_be_read(control_plane: ControlPlane) -> None
 )
 def test_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
     control_plane.expect_rolled_out("istiod")
+
+
+@claim(
+    "The istiod of every other revision is fully rolled out.",
+    source="Istio, canary upgrades: several revisions side by side; Kubernetes, Deployment status",
+    hint="Its proxies keep what they have, and its new pods are refused: look at its log.",
+)
+def test_every_other_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
+    control_plane.expect_others_rolled_out()
 
 
 @claim(

@@ -32,6 +32,7 @@ from tests.unit.states import FakeKube, as_kube
 NOT_AGAIN: dict[str, str] = {}
 # Claims that hold of no recording, since no recorded cluster had what they speak of.
 NEVER_RECORDED = {
+    "installation/every-other-istiod-is-rolled-out": "each had one control plane alone",
     "addons": "--provider existing deploys none, and not all of their images were at hand",
 }
 # Claims that are newer than every recording and do not hold of them, as they did not hold of the

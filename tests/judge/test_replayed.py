@@ -34,6 +34,7 @@ HELM_HAS_NOT = frozenset({"istio-egressgateway", "istiod-revision-tag-default"})
 NO_TLS = "no TLS server was recorded"
 CUT = "the recorded page is cut after 1500 bytes"
 NO_POD = "the pods that opt out were not recorded"
+ONE_ISTIOD = "it has one control plane alone"
 NO_CNI = "the recorded mesh was without Istio's CNI plugin; see test_cni"
 
 # Claims that cannot be asked of the recording of the run itself, and why.
@@ -52,6 +53,7 @@ NOT_RECORDED = {
     "restart/the-new-istiod-is-trusted": NO_TLS,
     "installation/the-cni-agent-is-ready-on-every-node": NO_CNI,
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod": NO_CNI,
+    "installation/every-other-istiod-is-rolled-out": ONE_ISTIOD,
     "webhooks/a-bad-metrics-port-is-refused": "Istio 1.29.6 takes any port for that of metrics",
     "installation/the-gateway-api-in-use-is-watched": "the Gateway API was not installed",
     "addons/*": "the add-ons were not installed",
@@ -177,8 +179,9 @@ def test_a_claim_holds_of_a_real_cluster(
 
 # An ambient mesh, of a later release: what is asked of any mesh.
 AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads", "fleet"}
+NOT_OF_AMBIENT = {"installation/every-other-istiod-is-rolled-out": ONE_ISTIOD}
 NONE_ASKS = "no namespace of it asks for sidecars"
-NOT_OF_AMBIENT = {
+NOT_OF_AMBIENT |= {
     "cluster/the-kubernetes-version-is-supported": "Istio 1.31 does not support its Kubernetes",
     "installation/the-ingress-service-has-its-ports": "it has no gateways",
     "installation/istiod-answers-with-the-requested-version": "that page was not recorded",

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from fixtures.providers.base import HostNotFit
+from fixtures.providers.base import HostNotFit, ProvisioningFailed
 from fixtures.providers.kind import Kind, host
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.versions import NODE_IMAGES
 from fixtures.run.cluster import installation, kind_for, sources
 from fixtures.run.settings import KindSettings, Settings
 from fixtures.run.timeline import Timeline
-from tests.providers.fake_tools import FakeTools, Row
+from tests.providers.fake_tools import CREATE, FakeTools, Row
 from tests.providers.kinds import ABOUT, about, machine, provider
 
 __all__ = ["machine"]
@@ -96,6 +96,14 @@ def test_an_older_kubelet_starts_on_cgroup_v1(machine: FakeTools) -> None:
 def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: FakeTools) -> None:
     with with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine").provide() as access:
         assert "unless kindest/node:mine sets failCgroupV1 to false" in " ".join(access.notes)
+
+
+def test_a_node_that_then_does_not_start_is_told_with_the_likely_cause(machine: FakeTools) -> None:
+    machine.answer((CREATE, {"code": 1, "says": "ERROR: failed to create cluster: no such line"}))
+    made = with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine")
+    words = r"no such line .*; the engine's machine has cgroup v1"
+    with pytest.raises(ProvisioningFailed, match=words), made.provide():
+        pass
 
 
 def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: FakeTools) -> None:

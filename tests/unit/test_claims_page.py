@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reports.claims_page import anchor, claims, page
+from reports.claims_page import claims, page
+from reports.guide import anchor
 
 
 def test_every_claim_has_one_anchor_and_its_hint() -> None:
