@@ -29,6 +29,7 @@ pytest_plugins = [
     "fixtures.setup.cluster",
     "fixtures.setup.gateway",
     "fixtures.setup.gateway_api",
+    "fixtures.setup.gateways",
     "fixtures.setup.installation",
     "fixtures.setup.probes",
     "fixtures.setup.restart",

@@ -51,9 +51,10 @@ NOT_RECORDED = {
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod": NO_CNI,
     "webhooks/a-bad-metrics-port-is-refused": "Istio 1.29.6 takes any port for that of metrics",
     "addons/*": "the add-ons were not installed",
+    "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
-NOUNS_NOT_RECORDED = {"api_gateway", "api_client"}
+NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways"}
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
 VARIANTS = {
     "classic": ("classic/injected", frozenset[str](), "", DEMO),
@@ -68,6 +69,7 @@ VARIANTS_NOUNS = {
     "init_containers",
     "workloads",
     "fleet",
+    "gateways",
 }
 NOT_OF_VARIANTS = {"port-forward", "writes"}
 UNSCHEDULABLE = "one pod of the sample found no room on the recorded node"

@@ -12,11 +12,13 @@ from typing import Any
 
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
+from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
+from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.node_agent import NodeAgent
@@ -131,6 +133,12 @@ class World:
 
     def fleet(self) -> Fleet:
         return Fleet(self.control_plane("workloads"))
+
+    def gateways(self) -> Gateways:
+        return Gateways(self.kube("gateways"))
+
+    def api_gateways(self) -> ApiGateways:
+        return ApiGateways(self.kube("gateways"), self.access.istio_version)
 
     def restarted(self) -> Restarted:
         then = self.injected_sample("before restart"), self.control_plane("before restart")

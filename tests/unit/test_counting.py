@@ -17,11 +17,13 @@ from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually, wait_policy
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
+from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
+from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.node_agent import NodeAgent
@@ -121,6 +123,8 @@ class Nouns:
         self.addons = Addons(kube, ROWS, "istio-system")
         self.workloads = Workloads(mesh)
         self.fleet = Fleet(mesh)
+        self.gateways = Gateways(kube)
+        self.api_gateways = ApiGateways(kube, "1.31.0")
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 
