@@ -387,3 +387,194 @@ def test_living_H1_ztunnel_is_a_part_of_the_mesh_without_a_sidecar() -> None:
         ambient().fleet().expect_chosen()
     assert not holds(ambient().fleet().expect_started).notes
     assert not holds(ambient().fleet().expect_proxies_ready).notes
+
+
+# Gateways
+
+
+def router(kube: Replay, *, replicas: int = 1, ready: int = 1) -> None:
+    """A gateway of the chart `gateway` in a namespace of its own, injected."""
+    labels = {"app": "edge", "istio": "edge", "sidecar.istio.io/inject": "true"}
+    meta = {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}}
+    containers = [{"name": "istio-proxy", "image": "auto"}]
+    counts = {"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready}
+    spec = {"selector": {"matchLabels": {"app": "edge"}}, "replicas": replicas}
+    spec |= {"template": {"metadata": meta, "spec": {"containers": containers}}}
+    where = {"name": "edge", "namespace": "edge"}
+    kube.add(DEPLOYMENTS, {"metadata": where, "spec": spec, "status": counts})
+
+
+def service(kube: Replay) -> None:
+    """Its Service."""
+    ports = [{"name": "status-port", "port": 15021}, {"name": "http2", "port": 80}]
+    where = {"name": "edge", "namespace": "edge"}
+    kube.add(
+        "services", {"metadata": where, "spec": {"selector": {"app": "edge"}, "ports": ports}}
+    )
+
+
+def test_living_H10_a_gateway_elsewhere_that_nobody_uses_is_idle(kube: Replay) -> None:
+    router(kube)
+    assert not holds(of(kube, "gateways").expect_pods).notes
+    holds(of(kube, "gateways").expect_selected)
+
+
+def test_living_H10_a_gateway_that_nobody_uses_may_be_scaled_to_zero(kube: Replay) -> None:
+    router(kube, replicas=0, ready=0)
+    (told,) = holds(of(kube, "gateways").expect_pods).notes
+    assert "edge/edge is scaled to 0, and neither a Service nor a Gateway selects it" in told
+
+
+def test_living_B8_a_gateway_elsewhere_is_scaled_to_zero_and_has_a_service(kube: Replay) -> None:
+    router(kube, replicas=0, ready=0)
+    service(kube)
+    said = fails(of(kube, "gateways").expect_pods)
+    assert "Deployment edge/edge: expected pods" in said
+    assert "selected by Service edge/edge" in said
+
+
+def test_living_B8_a_gateway_elsewhere_wants_pods_and_has_none(kube: Replay) -> None:
+    router(kube, ready=0)
+    said = fails(of(kube, "gateways").expect_pods)
+    assert "rollout of Deployment edge/edge: expected each of its pods is ready" in said
+    assert "0 of 1 ready" in said
+
+
+def test_living_B8_a_gateway_says_why_it_has_no_pods(kube: Replay) -> None:
+    router(kube, ready=0)
+    kube.change(DEPLOYMENTS, "edge", lambda d: refused_for_good(d, FORBIDDEN))
+    assert FORBIDDEN in fails(of(kube, "gateways").expect_pods)
+
+
+def refused_for_good(deployment: Body, words: str) -> None:
+    told = {"type": "ReplicaFailure", "status": "True", "message": words}
+    deployment["status"]["conditions"] = [told]
+
+
+def test_living_B11_the_gateway_is_gone_and_its_service_is_left(kube: Replay) -> None:
+    service(kube)
+    said = fails(of(kube, "gateways").expect_selected)
+    assert "Service edge/edge selects app=edge: no pod and no workload has these labels" in said
+
+
+def test_living_B11_the_gateway_is_gone_and_its_gateway_object_is_left(kube: Replay) -> None:
+    kube.remove(DEPLOYMENTS, "istio-ingressgateway")
+    kube.remove("pods", "istio-ingressgateway")
+    said = fails(of(kube, "gateways").expect_selected)
+    assert "Gateway bookinfons/bookinfo-gateway selects istio=ingressgateway" in said
+    assert "Service istio-system/istio-ingressgateway selects" in said
+
+
+API_GATEWAYS = "gateways.gateway.networking.k8s.io"
+HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
+
+
+def condition(kind: str, status: str, reason: str = "X", message: str = "words") -> Body:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+FINE = [condition("Accepted", "True"), condition("Programmed", "True")]
+# What the API itself writes, until a controller does.
+PENDING = [
+    condition(kind, "Unknown", "Pending", "Waiting for controller")
+    for kind in ("Accepted", "Programmed")
+]
+
+
+def api_gateway(kube: Replay, conditions: list[Body], **meta: Any) -> None:
+    """A Gateway resource of class `istio`, and of a foreign one with the same status."""
+    for name, controller in (("istio", "istio.io/gateway-controller"), ("foreign", "example/x")):
+        spec: Body = {"controllerName": controller}
+        kube.add(
+            "gatewayclasses.gateway.networking.k8s.io", {"metadata": {"name": name}, "spec": spec}
+        )
+        where = {"name": f"of-{name}", "namespace": "edge", "generation": 1, **meta}
+        listeners = [{"name": "http", "conditions": []}]
+        told = {"conditions": conditions, "listeners": listeners}
+        kube.add(
+            API_GATEWAYS,
+            {"metadata": where, "spec": {"gatewayClassName": name}, "status": told},
+        )
+
+
+def test_living_B8_a_gateway_resource_of_nobodys_revision_is_never_programmed(
+    kube: Replay,
+) -> None:
+    api_gateway(kube, PENDING, labels={"istio.io/rev": "nobody"})
+    said = fails(of(kube, "api_gateways").expect_programmed)
+    assert "1 of 1 Gateways of Istio's classes" in said, "the foreign one is nobody's business"
+    assert "Gateway edge/of-istio: its istio.io/rev=nobody names no revision or tag" in said
+
+
+def test_living_B8_a_gateway_resource_that_is_not_programmed_says_why(kube: Replay) -> None:
+    api_gateway(kube, [FINE[0], condition("Programmed", "False", "Invalid", "not a proxy")])
+    said = fails(of(kube, "api_gateways").expect_programmed)
+    assert "Programmed is False, Invalid: not a proxy" in said
+
+
+def test_living_H12_an_address_is_the_platforms_to_give(kube: Replay) -> None:
+    pending = condition("Programmed", "False", "AddressNotAssigned", "address pending for x")
+    api_gateway(kube, [FINE[0], pending])
+    (told,) = holds(of(kube, "api_gateways").expect_programmed).notes
+    assert "waits for an address" in told
+    assert "address pending for x" in told
+
+
+def test_a_status_of_an_earlier_generation_is_not_the_last_word(kube: Replay) -> None:
+    old = [one | {"observedGeneration": 1} for one in FINE]
+    api_gateway(kube, old, generation=2)
+    assert "Accepted is of generation 1" in fails(of(kube, "api_gateways").expect_programmed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        ("Conflicted", "True", "Conflicted is True, X: words"),
+        ("ResolvedRefs", "False", "ResolvedRefs is False, X: words"),
+    ],
+)
+def test_a_listener_that_is_not_in_order_is_named(
+    kube: Replay, kind: str, status: str, words: str
+) -> None:
+    api_gateway(kube, FINE)
+    holds(of(kube, "api_gateways").expect_listeners)
+    told = [condition(kind, status)]
+    kube.change(API_GATEWAYS, "of-", lambda g: g["status"]["listeners"][0].update(conditions=told))
+    said = fails(of(kube, "api_gateways").expect_listeners)
+    assert f"Gateway edge/of-istio: listener http: {words}" in said
+
+
+def route(kube: Replay, gateway: str, parents: list[Body]) -> None:
+    """An HTTPRoute to one of the Gateways."""
+    meta = {"name": f"to-{gateway}", "namespace": "edge", "generation": 1}
+    spec = {"parentRefs": [{"name": gateway}]}
+    kube.add(HTTP_ROUTES, {"metadata": meta, "spec": spec, "status": {"parents": parents}})
+
+
+def heard(gateway: str, *conditions: Body) -> Body:
+    return {
+        "controllerName": "istio.io/gateway-controller",
+        "parentRef": {"name": gateway},
+        "conditions": list(conditions),
+    }
+
+
+def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -> None:
+    api_gateway(kube, FINE)
+    route(kube, "of-foreign", [])
+    with pytest.raises(NotTested, match="no routes"):
+        of(kube, "api_gateways").expect_routes()
+    route(kube, "of-istio", [])
+    said = fails(of(kube, "api_gateways").expect_routes)
+    assert "HTTPRoute edge/to-of-istio: nobody accepted it at Gateway edge/of-istio" in said
+    good = (condition("Accepted", "True"), condition("ResolvedRefs", "True"))
+    kube.change(
+        HTTP_ROUTES, "to-", lambda r: r["status"].update(parents=[heard("of-istio", *good)])
+    )
+    holds(of(kube, "api_gateways").expect_routes)
+    bad = condition("ResolvedRefs", "False", "BackendNotFound", "backend(nowhere) not found")
+    kube.change(
+        HTTP_ROUTES, "to-", lambda r: r["status"].update(parents=[heard("of-istio", good[0], bad)])
+    )
+    said = fails(of(kube, "api_gateways").expect_routes)
+    assert "at of-istio ResolvedRefs is False, BackendNotFound: backend(nowhere) not found" in said
