@@ -25,6 +25,7 @@ pytest_plugins = [
     "fixtures.run.roles",
     "fixtures.run.signals",
     "fixtures.setup.addons",
+    "fixtures.setup.ambient",
     "fixtures.setup.background",
     "fixtures.setup.cluster",
     "fixtures.setup.gateway",

@@ -20,6 +20,8 @@ from fixtures.claims.waiting import wait_policy
 from fixtures.k8s import Body
 from tests.judge.replay import Replay, replayed
 from tests.judge.test_replayed import ambient, world
+from tests.judge.world import World, access_of
+from tests.unit.states import as_kube
 
 DEPLOYMENTS = "deployments.apps"
 INJECTORS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
@@ -578,3 +580,152 @@ def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -
     )
     said = fails(of(kube, "api_gateways").expect_routes)
     assert "at of-istio ResolvedRefs is False, BackendNotFound: backend(nowhere) not found" in said
+
+
+# Ambient mode
+
+
+def flat(state: str = "ambient/bookinfo") -> Replay:
+    """The recorded mesh in ambient mode, for a test to change."""
+    return Replay(state, apart=True, kubernetes="v1.37.2")
+
+
+def in_ambient(kube: Replay, noun: str) -> Any:
+    return getattr(World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")), noun)()
+
+
+def test_living_H1_an_ambient_mesh_is_whole() -> None:
+    for ask in ("expect_ztunnel", "expect_agent", "expect_captured"):
+        assert not holds(getattr(in_ambient(flat(), "ambient"), ask)).notes
+    for ask in ("expect_endpoints", "expect_named", "expect_policies"):
+        with pytest.raises(NotTested):
+            getattr(in_ambient(flat(), "waypoints"), ask)()
+
+
+def test_living_H1_a_mesh_of_sidecars_is_not_asked_for_ztunnel(kube: Replay) -> None:
+    with pytest.raises(NotTested, match="asks for ambient mode"):
+        in_ambient(kube, "ambient").expect_ztunnel()
+
+
+def test_living_H1_a_pod_that_opts_out_is_not_asked() -> None:
+    kube = flat()
+    out = {"istio.io/dataplane-mode": "none"}
+
+    def change(pod: Body) -> None:
+        pod["metadata"]["labels"] |= out
+        pod["metadata"]["annotations"] = {}
+
+    kube.change("pods", "ratings", change)
+    assert holds(in_ambient(kube, "ambient").expect_captured).inspected == 6
+
+
+def test_living_B6_ztunnel_is_on_no_node() -> None:
+    kube = flat("ambient/ztunnel-unscheduled")
+    said = fails(in_ambient(kube, "ambient").expect_ztunnel)
+    assert "expected a ready one on each of 1, got none on node-1" in said
+    assert "DaemonSet istio-system/ztunnel has 0 ready of 0 desired" in said
+    holds(in_ambient(kube, "ambient").expect_agent)
+    said = fails(in_ambient(kube, "ambient").expect_captured)
+    assert "1 of 8 pods that ask for ambient mode" in said
+    assert "Deployment flat/late is pending, for 60 min" in said
+
+
+def test_living_B6_the_cni_agent_is_on_no_node() -> None:
+    kube = flat()
+    counts = {"desiredNumberScheduled": 0, "currentNumberScheduled": 0, "numberReady": 0}
+    kube.change("daemonsets.apps", "istio-cni-node", lambda d: d["status"].update(counts))
+    kube.remove("pods", "istio-cni-node")
+    said = fails(in_ambient(kube, "ambient").expect_agent)
+    assert "the CNI plugin's agent on nodes with pods that ask for ambient mode" in said
+    assert "DaemonSet istio-system/istio-cni-node has 0 ready of 0 desired" in said
+    holds(in_ambient(kube, "ambient").expect_ztunnel)
+
+
+def test_living_B6_a_ztunnel_that_crashes_says_so() -> None:
+    def change(pod: Body) -> None:
+        for one in pod["status"]["containerStatuses"]:
+            one.update(state=CRASHES, ready=False)
+        pod["status"]["conditions"] = [
+            one | {"status": "False"} if one["type"] == "Ready" else one
+            for one in pod["status"]["conditions"]
+        ]
+
+    kube = flat()
+    kube.change("pods", "ztunnel", change)
+    said = fails(in_ambient(kube, "ambient").expect_ztunnel)
+    assert "does not start" in said
+    assert "CrashLoopBackOff: back-off 40s" in said
+
+
+def test_living_B6_pods_that_are_not_captured_are_named_by_workload() -> None:
+    kube = flat()
+    kube.change("pods", "reviews-v1", lambda pod: pod["metadata"].update(annotations={}))
+    said = fails(in_ambient(kube, "ambient").expect_captured)
+    assert "1 of 7 pods that ask for ambient mode" in said
+    assert "Deployment flat/reviews-v1 has no such annotation, for " in said
+
+
+def test_a_waypoint_whose_pods_crash_is_noticed_although_it_is_programmed() -> None:
+    kube = flat("ambient/waypoint-crashes")
+    holds(in_ambient(kube, "waypoints").expect_named)
+    said = fails(in_ambient(kube, "waypoints").expect_endpoints)
+    assert "endpoints of waypoint flat/waypoint: expected at least one ready" in said
+    assert "pod flat/waypoint-" in said
+
+
+@pytest.mark.parametrize("kind", ["namespaces", "services", "pods"])
+def test_a_waypoint_that_is_named_and_not_there_is_noticed(kind: str) -> None:
+    kube, name = flat(), "flat" if kind == "namespaces" else "ratings"
+
+    def change(body: Body) -> None:
+        body["metadata"].setdefault("labels", {})["istio.io/use-waypoint"] = "nowhere"
+
+    kube.change(kind, name, change)
+    said = fails(in_ambient(kube, "waypoints").expect_named)
+    assert "names flat/nowhere: no such Gateway" in said
+
+
+def policy(kube: Replay, namespace: str = "flat", **body: Any) -> None:
+    meta = {"name": "p", "namespace": namespace}
+    kube.add("authorizationpolicies.security.istio.io", {"metadata": meta, **body})
+
+
+GET_ONLY = {"rules": [{"to": [{"operation": {"methods": ["GET"]}}]}]}
+AT_RATINGS = {"targetRefs": [{"kind": "Service", "group": "", "name": "ratings"}]}
+
+
+def test_a_policy_that_needs_a_waypoint_and_has_none_is_noticed() -> None:
+    kube = flat()
+    policy(kube, spec=AT_RATINGS | GET_ONLY)
+    said = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert "AuthorizationPolicy flat/p: it is for Service ratings, which uses no waypoint" in said
+    kube.change("namespaces", "flat", lambda n: n["metadata"]["labels"].update(USES))
+    holds(in_ambient(kube, "waypoints").expect_policies)
+
+
+USES = {"istio.io/use-waypoint": "waypoint"}
+
+
+def test_a_policy_about_http_is_not_ztunnels() -> None:
+    kube = flat()
+    policy(kube, spec=GET_ONLY)
+    said = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert "ztunnel knows nothing of HTTP (methods)" in said
+
+
+def test_what_istiod_says_of_a_policy_is_believed() -> None:
+    kube, words = flat(), "ztunnel does not support HTTP attributes (found: methods)"
+    told = [condition("ZtunnelAccepted", "False", "UnsupportedValue", words)]
+    policy(kube, spec=GET_ONLY, status={"conditions": told})
+    said = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert f"ZtunnelAccepted is False, UnsupportedValue: {words}" in said
+
+
+def test_a_policy_for_sidecars_is_nobodys_business_here() -> None:
+    kube = flat()
+    told = [condition("ZtunnelAccepted", "False")]
+    policy(kube, "plain", spec=GET_ONLY, status={"conditions": told})
+    with pytest.raises(NotTested, match="no policy"):
+        in_ambient(kube, "waypoints").expect_policies()
+    policy(kube, spec={"rules": [{"from": [{"source": {"namespaces": ["flat"]}}]}]})
+    holds(in_ambient(kube, "waypoints").expect_policies)

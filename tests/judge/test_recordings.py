@@ -34,6 +34,7 @@ NOT_AGAIN: dict[str, str] = {}
 # Stages that are newer than all recordings, and after which other they are tested there.
 NEWER_STAGES = {"gateways": "workloads"}
 NEVER_RECORDED = {
+    "ambient": "no recording of the suite is of a mesh in ambient mode; see test_living",
     "addons": "--provider existing deploys none, and not all of their images were at hand",
 }
 

@@ -54,7 +54,7 @@ NOT_RECORDED = {
     "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
-NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways"}
+NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways", "ambient", "waypoints"}
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
 VARIANTS = {
     "classic": ("classic/injected", frozenset[str](), "", DEMO),
@@ -174,7 +174,15 @@ def test_a_claim_holds_of_a_real_cluster(
 
 
 # An ambient mesh, of a later release: what is asked of any mesh.
-AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads", "fleet"}
+AMBIENT_NOUNS = {
+    "cluster",
+    "control_plane",
+    "node_agent",
+    "webhooks",
+    "workloads",
+    "fleet",
+    "ambient",
+}
 NONE_ASKS = "no namespace of it asks for sidecars"
 NOT_OF_AMBIENT = {
     "cluster/the-kubernetes-version-is-supported": "Istio 1.31 does not support its Kubernetes",

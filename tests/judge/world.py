@@ -12,6 +12,7 @@ from typing import Any
 
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
+from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
@@ -28,6 +29,7 @@ from fixtures.istio.releases import Expected
 from fixtures.istio.releases.injection import NAMESPACE_LABEL
 from fixtures.istio.restarted import Restarted, pods_of_both
 from fixtures.istio.sample import PlainSample, Sample
+from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Kube
@@ -139,6 +141,12 @@ class World:
 
     def api_gateways(self) -> ApiGateways:
         return ApiGateways(self.kube("gateways"), self.access.istio_version)
+
+    def ambient(self) -> Ambient:
+        return Ambient(self.kube("ambient"))
+
+    def waypoints(self) -> Waypoints:
+        return Waypoints(self.kube("ambient"))
 
     def restarted(self) -> Restarted:
         then = self.injected_sample("before restart"), self.control_plane("before restart")

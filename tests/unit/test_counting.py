@@ -17,6 +17,7 @@ from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually, wait_policy
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
+from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
@@ -32,6 +33,7 @@ from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
 from fixtures.istio.restarted import Restarted
 from fixtures.istio.sample import PlainSample, Snapshot
+from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Refused, Unreachable
@@ -124,6 +126,8 @@ class Nouns:
         self.workloads = Workloads(mesh)
         self.fleet = Fleet(mesh)
         self.gateways = Gateways(kube)
+        self.ambient = Ambient(kube)
+        self.waypoints = Waypoints(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
