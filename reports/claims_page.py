@@ -19,6 +19,7 @@ from fixtures.run.ledger import NAME, Ledger
 from fixtures.run.options import PROFILES
 from fixtures.run.stages import STAGES
 from fixtures.run.state import Claim
+from reports.guide import anchor
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "claims.md"
@@ -67,11 +68,6 @@ def page(found: list[Claim]) -> str:
 def name_of(claim: str) -> str:
     """A claim's id without its parameter."""
     return claim.partition("[")[0]
-
-
-def anchor(claim: str) -> str:
-    """Where docs/claims.md is about the claim of this id, for a link (`claims.md#...`)."""
-    return name_of(claim).replace("/", "-")
 
 
 def _about(same: list[Claim]) -> list[str]:

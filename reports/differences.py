@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fixtures.istio.releases import defaults
 from reports.stored import Stored, StoredClaim
 
 # A wait is slower if it took half as long again, and so much more that chance does not do it.
@@ -87,6 +88,7 @@ def compare(old: Stored, new: Stored, *, require_all: bool = False) -> Compariso
         Section("Fewer objects inspected", tuple(_fewer(both))),
         Section("Slower waits", tuple(_slower(old.waits, new.waits))),
         Section("Subject", tuple(_subject(old, new))),
+        Section("Defaults of Istio", tuple(_defaults(old, new))),
         *(
             Section(title, tuple(_changed(old.seen.get(kind, {}), new.seen.get(kind, {}))))
             for kind, title in SEEN.items()
@@ -156,6 +158,16 @@ def _subject(old: Stored, new: Stored) -> Iterator[Change]:
     for feature in sorted(before ^ after):
         there = ("declared", "absent")
         yield Change(f"feature {feature}", *(there if feature in before else there[::-1]))
+
+
+def _defaults(old: Stored, new: Stored) -> Iterator[Change]:
+    """What the releases do otherwise by themselves, whatever the mesh is set to."""
+    try:
+        found = defaults.changed(*(str(run.subject["istio"]) for run in (old, new)))
+    except ValueError:  # of a run that came to no mesh
+        return
+    for about, (before, after) in found.items():
+        yield Change(about, str(before), str(after))
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:

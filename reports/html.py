@@ -16,6 +16,7 @@ from markupsafe import escape
 
 from fixtures.run.state import Result
 from reports.failures import Failure, unprepared
+from reports.guide import anchor
 from reports.model import EXIT_WORDS, Run, reserved
 from reports.pictures.mesh import mesh_of, proxies_of
 from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of
@@ -47,14 +48,16 @@ class Fact:
     small: str = ""
 
 
-def article(run: Run, table: str = "") -> str:
-    """The page's content, without its frame; `table` names pytest-html's page beside it."""
+def article(run: Run, table: str = "", claims: str = "") -> str:
+    """The page's content, without its frame; see `page`."""
     return _JINJA.get_template("report.html.jinja2").render(
         run=run,
         tone=tone(run),
         facts=tuple(facts(run)),
         images=images(run),
         table=table,
+        claims=claims,
+        anchor=anchor,
         unprepared=unprepared,
         reserved=reserved(),
         meanings=MEANINGS,
@@ -69,15 +72,21 @@ def article(run: Run, table: str = "") -> str:
     )
 
 
-def page(run: Run, table: str = "") -> str:
-    """The whole page."""
+def page(run: Run, table: str = "", claims: str = "") -> str:
+    """The whole page.
+
+    Args:
+        run: what it shows.
+        table: the name of pytest-html's page beside it.
+        claims: the address of docs/claims.md (`reports.guide`); empty where it cannot be linked.
+    """
     style = STYLE.read_text(encoding="utf-8")
     title = escape(title_of(run))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
         f"<title>{title}</title><style>{style}</style></head>"
-        f"<body>{article(run, table)}</body></html>\n"
+        f"<body>{article(run, table, claims)}</body></html>\n"
     )
 
 

@@ -40,6 +40,7 @@ ENDED = {0, 1, 12}
 WARNING = "WARNING: "
 # Missing claims that the verdict's sentence names; the others are counted.
 NAMED = 3
+UNTESTED = "suites/ledger.txt requires it, and there was no such claim"
 WORTH = (
     "A rehearsal runs over the embedded, simulated cluster and proves nothing about a real one."
 )
@@ -89,6 +90,7 @@ class Run:
         reach: when the commands of its failures work after the run; empty where they do as usual.
         command: what runs the same again; empty where the user narrowed it.
         suite: version and commit of the suite.
+        require_all: what is not claimed fails the run (`--require-all`).
     """
 
     subject: Subject
@@ -109,6 +111,7 @@ class Run:
     reach: str = ""
     command: str = ""
     suite: str = ""
+    require_all: bool = False
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -125,6 +128,14 @@ class Run:
         """What failed, each cause once, the earliest in the chain of causes first."""
         broken = [stage.broken for stage in self.stages if stage.broken]
         return failures_of(self.results, broken)
+
+    @property
+    def lacking(self) -> tuple[tuple[str, str], ...]:
+        """The ids of what is required and was not tested, each with the reason."""
+        missing = tuple((name, UNTESTED) for name in self.missing)
+        unclaimed = (r for r in self.results if r.verdict == "not-claimed" and r.required)
+        reasons = ((r.claim.id, r.message.partition("\n")[0]) for r in unclaimed)
+        return missing + (tuple(reasons) if self.require_all else ())
 
     @property
     def seen(self) -> dict[str, dict[str, str]]:
@@ -287,6 +298,7 @@ def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:
         reach=reach(state),
         command=command_of(state.settings) if state.settings and not state.partial else "",
         suite=suite(),
+        require_all=bool(state.settings and state.settings.require_all),
     )
 
 

@@ -7,6 +7,7 @@ that is refused before it tests or makes anything leaves an earlier, complete re
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 from collections.abc import Generator
@@ -17,11 +18,12 @@ import pytest
 
 from fixtures.diagnostics.plugin import FOLDER, tidy
 from fixtures.providers.base import Access
-from fixtures.run.state import RunState, is_suite_run, state_of
+from fixtures.run.state import RunState, Stop, is_suite_run, state_of
 from fixtures.run.verdicts import first_line
 from reports import bundle
 from reports.data import as_json
 from reports.earlier import Earlier
+from reports.guide import guide
 from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
@@ -95,6 +97,8 @@ class Recorder:
             (self.folder / FOLDER).mkdir()
             self.write(run_of(self.state, exit_code=2, reason=BEGUN))
         except OSError as e:
+            with contextlib.suppress(OSError):
+                self._earlier.put_back()
             raise self._unwritable(e) from None
         self._begun = True
         self.state.report = str(self.folder / "report.html")
@@ -159,10 +163,16 @@ class Recorder:
             elif self._earlier.started:
                 self.state.report += f"\n{self._earlier.page} is {self._earlier}"
         except OSError as e:
-            line = f"--reports-dir {self.folder}: the report cannot be written ({e.strerror})"
-            self._say(f"{line}; what stands there is INCOMPLETE. The run: {run.sentence}")
-            return run.exit_code if run.exit_code == UNSAFE else NOT_FIT
+            return self._unwritten(run, e)
         return run.exit_code
+
+    def _unwritten(self, run: Run, e: OSError) -> int:
+        """Have the verdict say that there is no report; a run without one did not pass."""
+        code = run.exit_code if run.exit_code == UNSAFE else NOT_FIT
+        line = f"--reports-dir {self.folder}: the report cannot be written ({e.strerror})"
+        self.state.stopped = Stop(f"{line}; make room, or name another folder", code)
+        self.state.report = f"{self.folder / 'report.html'} is INCOMPLETE"
+        return code
 
     def _refused(self, run: Run) -> bool:
         """Whether this run has nothing to show that is worth the report of an earlier one."""
@@ -182,14 +192,15 @@ class Recorder:
         """Write the report if the session did not get to it, and let the folder go."""
         if not self._closed and (self._begun or not self._earlier.is_complete):
             self.state.stop("the run ended before its first claim", 3)
-            self.finish(0)
+            if self.finish(0) == NOT_FIT and self.state.stopped:  # no verdict is shown any more
+                self._say(self.state.stopped.reason)
         self._lock.release()
 
     def write(self, run: Run, table: str = "") -> None:
         """Write all files of a run; `table` is pytest-html's page."""
         if table:
             self._replace(NAME, table)
-        self._replace("report.html", page(run, NAME if table else ""))
+        self._replace("report.html", page(run, NAME if table else "", guide(self.folder)))
         self._replace("junit.xml", as_junit(run))
         self._replace("summary.md", as_markdown(run))
         self._replace("statement.yaml", as_yaml(run))

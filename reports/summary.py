@@ -79,11 +79,9 @@ def _failures(run: Run) -> list[str]:
 
 
 def _missing(run: Run) -> list[str]:
-    """What the ledger requires and was not tested."""
-    if not run.missing:
-        return []
-    lines = ["", "## Required and missing", ""]
-    return lines + [f"- **{name}**" for name in run.missing[:MOST]] + _more(len(run.missing))
+    """What is required and was not tested."""
+    lines = [f"- **{name}**: {escape(why)}" for name, why in run.lacking[:MOST]]
+    return ["", "## Required and missing", "", *lines, *_more(len(run.lacking))] if lines else []
 
 
 def _not_claimed(run: Run) -> list[str]:

@@ -183,7 +183,7 @@ class Terminal:
             return
         run = run_of(self.state, exit_code=self.state.exit_code(int(exitstatus)))
         good = run.good and not run.subject.rehearsal
-        for line in failures(run):
+        for line in (*failures(run), *lacking(run)):
             self._out.write_line(line)
         self._out.write_sep("=", run.headline, green=run.good, red=not run.good, bold=True)
         for line in closing(run):
@@ -218,6 +218,16 @@ def _failure(number: int, failure: Failure) -> Iterator[str]:
         yield f"   {len(failure.others)} more of this cause: {short(', '.join(failure.others))}"
     if failure.blocked:
         yield f"   {failure.blocks}"
+
+
+def lacking(run: Run) -> Iterator[str]:
+    """What was required and not tested, which ends a run with exit code 12."""
+    if run.lacking:
+        yield ""
+        yield f"Required and not tested ({len(run.lacking)}):"
+        yield from (f"   {name}: {short(why)}" for name, why in run.lacking[:MOST_FAILURES])
+    if (more := len(run.lacking) - MOST_FAILURES) > 0:
+        yield f"   and {more} more: see the report"
 
 
 def left_out(ids: Sequence[str], profile: str) -> Iterator[str]:

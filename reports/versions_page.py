@@ -16,6 +16,8 @@ from fixtures.istio.releases import (
     addons,
     bookinfo,
     cni,
+    defaults,
+    end_of_support,
     gateway,
     gateway_api,
     images,
@@ -35,8 +37,10 @@ PAGE = ROOT / "docs" / "versions.md"
 TOP = f"""# Versions of Istio, and what differs
 
 Made of the rows in `fixtures/istio/releases` by `tox -e docs`; do not edit. Known are Istio
-{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report,
-an older one is refused. How a new release gets its rows: [a-new-istio.md](a-new-istio.md).
+{OLDEST} to {NEWEST}; of a newer one the newest rows are expected, with a warning in the report;
+of an older one no cluster is made, and one that exists is tested against the oldest rows. A source
+that begins with `not seen` says of what its row is inferred. How a new release gets its rows:
+[a-new-istio.md](a-new-istio.md).
 """
 
 
@@ -77,6 +81,10 @@ def _canonical(rule: injection.Canonical) -> str:
     return f"{' or '.join(rule.name)}{cut}"
 
 
+def _watched(one: gateway_api.Watched) -> str:
+    return f"{one.plural} {one}"
+
+
 def _table(table: installation.ServiceTable) -> str:
     return f"Service {table.name}, {table.type}: {', '.join(map(str, table.ports))}"
 
@@ -87,6 +95,12 @@ def _raw(operators: tuple[str, ...]) -> str:
 
 TOPICS = (
     Topic("Kubernetes that it supports", RANGES),
+    Topic("End of support", end_of_support.ENDS),
+    Topic(
+        "Known holes",
+        end_of_support.HOLES,
+        lambda hole: f"{hole[0]}, closed in {hole[1]}",
+    ),
     Topic(
         "Images: the mesh's, the samples'",
         images.HUBS,
@@ -95,7 +109,7 @@ TOPICS = (
     Topic(
         "Registries that end",
         images.ENDING,
-        lambda one: f"{one.host} from {one.ends:%Y-%m-%d}; the same is at {one.instead}",
+        lambda one: f"{one.prefix} from {one.ends:%Y-%m-%d}; the same is at {one.instead}",
     ),
     Topic("PodDisruptionBudgets", installation.BUDGETS, _names),
     Topic("Services of istioctl", installation.SERVICES, _table),
@@ -150,12 +164,12 @@ TOPICS = (
     Topic("The sample in the Gateway API's words", gateway_api.VARIANTS),
     Topic("Made of its Gateway", gateway_api.NAMES),
     Topic("Label of that gateway's pods", gateway_api.LABELS),
-    Topic("Oldest bundle whose definition is watched", gateway_api.LEAST_BUNDLES, " of ".join),
-    Topic("Newest bundle whose definition is watched", gateway_api.LAST_BUNDLES, " of ".join),
+    Topic("How istiod watches the kinds of the Gateway API", gateway_api.WATCHED, _watched),
     Topic("Conditions of that Gateway", gateway_api.CONDITIONS, " and ".join),
     Topic("The cluster's operator in the access log", telemetry.LOG_FORMATS, _raw),
     Topic("Traces without a Telemetry resource go to", telemetry.DEFAULT_TRACING, _or_none),
     Topic("Provider for traces in the demo profile", telemetry.TRACING_PROVIDERS, _or_none),
+    *(Topic(f"By default: {about}", table) for about, table in defaults.TABLES.items()),
     Topic(
         "Add-ons: own health address",
         addons.ADDONS,

@@ -7,7 +7,7 @@ from fixtures.istio.node_agent import NodeAgent
 
 
 @claim(
-    "The namespace istio-system is active.",
+    "The namespace of istiod is active.",
     source="istioctl install creates it",
     hint="Was Istio installed into another namespace, or uninstalled?",
 )
@@ -32,6 +32,15 @@ def test_the_mesh_configuration_can_be_read(control_plane: ControlPlane) -> None
 )
 def test_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
     control_plane.expect_rolled_out("istiod")
+
+
+@claim(
+    "The istiod of every other revision is fully rolled out.",
+    source="Istio, canary upgrades: several revisions side by side; Kubernetes, Deployment status",
+    hint="Its proxies keep what they have, and its new pods are refused: look at its log.",
+)
+def test_every_other_istiod_is_rolled_out(control_plane: ControlPlane) -> None:
+    control_plane.expect_others_rolled_out()
 
 
 @claim(
@@ -155,6 +164,15 @@ def test_the_gateway_api_in_use_is_watched(control_plane: ControlPlane) -> None:
 )
 def test_the_images_are_of_the_requested_version(control_plane: ControlPlane) -> None:
     control_plane.expect_images()
+
+
+@claim(
+    "The mesh's images, and those that are injected, are of registries that stay 30 more days.",
+    source="istio.io, upgrade notes of 1.31 and istio/istio#61467: retirement of registries",
+    hint="Upgrade with the hub that is named (istioctl: hub, Helm: global.hub) while pods run.",
+)
+def test_the_images_come_from_registries_that_stay(control_plane: ControlPlane) -> None:
+    control_plane.expect_lasting_registries()
 
 
 @claim(

@@ -60,6 +60,15 @@ def test_no_sidecar_is_too_old_or_too_new(workloads: Workloads) -> None:
 
 
 @claim(
+    "The images of every pod in the mesh are of registries that stay 30 more days.",
+    source="istio.io, upgrade notes of 1.31 and istio/istio#61467: retirement of registries",
+    hint="Restart workloads once the injector names another hub; other images are named anew.",
+)
+def test_the_images_come_from_registries_that_stay(workloads: Workloads) -> None:
+    workloads.expect_lasting_registries()
+
+
+@claim(
     "In every injected pod istio-init redirects traffic to the sidecar's ports and user.",
     source="tools/istio-iptables/pkg/cmd/root.go; injection template",
     hint="Look at the arguments of istio-init, and for other webhooks that change pods.",

@@ -1,5 +1,6 @@
-"""What all tests of the suite stand on: signals as a terminal gives them, and no unlisted skip."""
+"""What all tests of the suite stand on: signals, no unlisted skip, and how cores are shared."""
 
+import os
 import re
 import signal
 from collections.abc import Generator
@@ -14,6 +15,24 @@ SKIPS = {
     "makes real clusters": "takes minutes and a container engine; CONTRIBUTING.md says how",
     "needs a container engine": "was asked for by that setting, on a machine without one",
 }
+
+
+# Folders whose tests wait longest for what they start; where they came last, one worker would run
+# them while the others had nothing left.
+FIRST = ("prove", "providers", "embedded", "judge")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers a core: most of the time a test waits for processes that it started."""
+    return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have workers begin with what takes longest; tox keeps xdist from sorting files anew."""
+    if hasattr(config, "workerinput"):
+        order = {folder: number for number, folder in enumerate(FIRST)}
+        items.sort(key=lambda item: order.get(item.path.parent.name, len(FIRST)))
 
 
 def pytest_configure() -> None:

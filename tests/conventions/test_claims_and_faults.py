@@ -6,6 +6,7 @@ Nothing is run here: whether a fault does what its entry says is tested by `tox 
 import re
 import subprocess
 import sys
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import pytest
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL, Fault, gateway_api
 from fixtures.faults.live import LIVE
 from fixtures.istio.releases.addons import ADDONS
-from fixtures.istio.releases.gateway_api import LEAST_BUNDLES
+from fixtures.istio.releases.gateway_api import CHOOSY_SINCE
 from fixtures.istio.releases.injection import sidecar_place
-from fixtures.istio.releases.rows import all_for
+from fixtures.istio.releases.rows import version
 from fixtures.istio.releases.versions import PAIRS, Pair
 from fixtures.run.stages import STAGES
 
@@ -55,11 +56,8 @@ OF_CNI = {
 }
 
 
-@pytest.mark.parametrize("cni", [False, True], ids=["no CNI", "CNI"])
-@pytest.mark.parametrize("versions", PAIRS, ids=lambda p: f"{p.istio} on {p.kube}")
-def test_each_claim_has_a_fault_that_makes_it_fail_on_every_mesh(
-    versions: Pair, claims: set[str], *, cni: bool
-) -> None:
+def unbroken(claims: AbstractSet[str], versions: Pair, *, cni: bool) -> set[str]:
+    """The claims that no fault makes fail on a mesh of these versions."""
     place = sidecar_place(versions.istio, [versions.kube]).place
     faults = [
         fault.on_mesh(cni=cni)
@@ -68,15 +66,56 @@ def test_each_claim_has_a_fault_that_makes_it_fail_on_every_mesh(
     ]
     brought = {row.id for row in ADDONS if row.holds(versions.istio)}
     tested = {c for c in claims if "addons/" not in c or c.split("[")[1].rstrip("]") in brought}
-    assert OF_CNI[not cni] <= tested
     tested -= OF_CNI[not cni]
     if not any(fault in faults for fault in gateway_api.FAULTS):  # nor is that API served
         of_it = [f for f in CATALOGUE.values() if f.since == gateway_api.SINCE]
         tested -= {c for c in tested if any(f.must_fail(c) for f in of_it)}
-    if not all_for(LEAST_BUNDLES, versions.istio):  # this istiod ignores no definition
+    if version(versions.istio) < version(CHOOSY_SINCE):  # this istiod ignores no definition
         tested -= {"installation/the-gateway-api-in-use-is-watched"}
-    without = sorted(c for c in tested if not any(fault.must_fail(c) for fault in faults))
-    assert not without, f"no fault of fixtures/faults/catalog makes these fail: {without}"
+    return {c for c in tested if not any(fault.must_fail(c) for fault in faults)}
+
+
+def without_fault(claims: AbstractSet[str]) -> list[str]:
+    """One line for each claim that no fault makes fail on some mesh, with what to do."""
+    meshes = [(versions, cni) for versions in PAIRS for cni in (False, True)]
+    found: dict[str, list[str]] = {}
+    for versions, cni in meshes:
+        for claim in unbroken(claims, versions, cni=cni):
+            mesh = f"Istio {versions.istio} on Kubernetes {versions.kube}"
+            found.setdefault(claim, []).append(mesh + (" with CNI" if cni else ""))
+    return [
+        f"{claim}: no fault makes it fail on "
+        + ("any mesh" if len(where) == len(meshes) else ", ".join(where))
+        + "; add one to fixtures/faults/catalog (docs/writing-a-claim.md, step 8)"
+        for claim, where in sorted(found.items())
+    ]
+
+
+def test_each_claim_has_a_fault_that_makes_it_fail_on_every_mesh(claims: set[str]) -> None:
+    assert OF_CNI[True] | OF_CNI[False] <= claims
+    if lines := without_fault(claims):
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+def test_a_claim_without_a_fault_is_one_line_with_what_to_do(claims: set[str]) -> None:
+    [line] = without_fault(claims | {"cluster/a-new-claim"})
+    assert line.startswith("cluster/a-new-claim: no fault makes it fail on any mesh; add one to ")
+
+
+def test_a_mesh_on_which_no_fault_makes_a_claim_fail_is_named(
+    claims: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking = [
+        name
+        for name, fault in CATALOGUE.items()
+        if fault.must_fail("init-container/istio-init-runs-as-root")
+    ]
+    lacking = {name: fault for name, fault in CATALOGUE.items() if name not in breaking}
+    monkeypatch.setitem(without_fault.__globals__, "CATALOGUE", lacking)
+    lines = [line for line in without_fault(claims) if "istio-init-runs-as-root" in line]
+    assert len(lines) == 1
+    assert f"Istio {PAIRS[0].istio} on Kubernetes {PAIRS[0].kube}, " in lines[0]
+    assert " with CNI" not in lines[0]
 
 
 def test_a_fault_fits_the_meshes_that_can_have_it() -> None:

@@ -167,7 +167,7 @@ def sample() -> list[Body]:
     filled = string.Template(text).substitute(
         IMAGE_PREFIX="docker.io/istio/examples-bookinfo-", IMAGE_TAG="1.20.3"
     )
-    return [one for one in yaml.safe_load_all(filled) if one]
+    return [one for one in yaml.load_all(filled, yaml.CSafeLoader) if one]
 
 
 def of(app: str) -> list[Body]:

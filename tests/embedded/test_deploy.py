@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import json
+import os
 import shlex
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.diagnostics.plugin import MOST_BYTES
 from fixtures.faults.matrix import has_cni
 from fixtures.istio.releases.rows import minor
 from fixtures.istio.releases.versions import PAIRS, RANGES
@@ -108,6 +113,54 @@ def test_the_cron_job_uses_what_the_role_makes() -> None:
     assert options["data"]["PROFILE"] in PROFILES
 
 
+def prune(reports: Path, keep: int) -> subprocess.CompletedProcess[str]:
+    """Run what the cron job's first container runs, on a folder of this machine."""
+    [job] = [body for body in read(DEPLOY / "cronjob.yaml") if body["kind"] == "CronJob"]
+    [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
+    [script] = container["args"]
+    assert "cd /reports " in script
+    return subprocess.run(
+        [*container["command"], script.replace("/reports ", f"{shlex.quote(str(reports))} ")],
+        env={"PATH": os.environ["PATH"], "KEEP": str(keep)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def a_volume(folder: Path, runs: int) -> Path:
+    """A volume with so many reports, the first one the oldest, and what a file system has."""
+    for n in range(runs):
+        report = folder / f"seatrial-{n}-x" / "report.json"
+        (report.parent / "diagnostics").mkdir(parents=True)
+        report.write_text("{}")
+        os.utime(report, (n, n))
+    (folder / "lost+found").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(("runs", "kept"), [(0, []), (2, [0, 1]), (3, [1, 2]), (9, [7, 8])])
+def test_the_cron_job_keeps_the_last_reports(tmp_path: Path, runs: int, kept: list[int]) -> None:
+    done = prune(a_volume(tmp_path, runs), keep=3)  # the third one is written by the run itself
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    left = {path.name for path in tmp_path.iterdir()} - {"lost+found"}
+    assert left == {f"seatrial-{n}-x" for n in kept}
+    assert (tmp_path / "lost+found").is_dir()
+
+
+def test_a_volume_that_cannot_be_pruned_stops_no_run(tmp_path: Path) -> None:
+    assert prune(tmp_path / "none", keep=3).returncode == 0
+
+
+def test_the_reports_that_the_cron_job_keeps_fit_its_volume() -> None:
+    claim, options, _ = read(DEPLOY / "cronjob.yaml")
+    size = claim["spec"]["resources"]["requests"]["storage"]
+    assert size.endswith("Gi")
+    most = MOST_BYTES + 2 * 1024**2  # of diagnostics, and the other files
+    assert int(options["data"]["KEEP"]) * most <= int(size.removesuffix("Gi")) * 1024**3
+
+
 def test_the_image_holds_all_that_a_run_needs() -> None:
     lines = (DEPLOY / "Containerfile").read_text().splitlines()
     copied = {shlex.split(line)[1] for line in lines if line.startswith("COPY")}
@@ -163,13 +216,62 @@ def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
     }
 
 
+def summary(tmp_path: Path, code: int | None) -> str:
+    """What the nightly job shows of a run that ended with this exit code."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    [step] = [s for s in workflow["jobs"]["run"]["steps"] if s.get("name") == "Show the summary"]
+    assert set(step["env"]) == {"REPORT"}
+    if code is not None:
+        (tmp_path / "report.json").write_text(json.dumps({"exit_code": code}))
+        (tmp_path / "summary.md").write_text("# Seatrial: the verdict\n")
+    shown = tmp_path / "shown.md"
+    subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],  # as GitHub runs it
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "REPORT": str(tmp_path),
+            "GITHUB_STEP_SUMMARY": str(shown),
+        },
+        check=True,
+        timeout=30,
+    )
+    return shown.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1, "> **A claim failed**"),
+        (12, "> **A required claim was not tested**"),
+        (10, "> **No claim failed: provisioning did**"),
+        (11, "> **No claim failed: this host is not fit**"),
+        (13, "> **No claim failed: the target was refused as unsafe**"),
+        (2, "> **No verdict: the run did not come to its end** (exit code 2)"),
+    ],
+)
+def test_the_nightly_summary_says_whose_fault_it_is(tmp_path: Path, code: int, words: str) -> None:
+    shown = summary(tmp_path, code)
+    assert shown.startswith(words)
+    assert shown.endswith("\n\n# Seatrial: the verdict\n")
+
+
+def test_the_nightly_summary_of_a_good_run_is_its_own(tmp_path: Path) -> None:
+    assert summary(tmp_path, 0) == "\n# Seatrial: the verdict\n"
+
+
+def test_the_nightly_summary_says_that_a_run_did_not_begin(tmp_path: Path) -> None:
+    assert summary(tmp_path, None).startswith("There is no report: the run did not begin")
+
+
 def test_the_nightly_faults_are_injected_with_cni_and_without() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     job = workflow["jobs"]["faults"]
-    pairs = [mesh.split() for mesh in job["strategy"]["matrix"]["mesh"]]
+    pairs = [shlex.split(mesh) for mesh in job["strategy"]["matrix"]["mesh"]]
+    said = [options[:4] for options in pairs if "--istio-version" in options]
     known = {(minor(p.istio), p.kube) for p in PAIRS}
-    assert {(minor(istio), kube) for istio, kube, *_ in pairs} <= known
-    assert {has_cni(settings) for _, _, *settings in pairs} == {True, False}
-    assert {"--before-run" in options for _, _, *options in pairs} == {True, False}
+    assert {(istio, kube) for _, istio, _, kube in said} <= known
+    newest = [options for options in pairs if "--istio-version" not in options]
+    assert {has_cni(options) for options in newest} == {True, False}
+    assert {"--before-run" in options for options in newest} == {True, False}
     [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the mesh"]
-    assert "$options" in told
+    assert "$MESH" in told

@@ -9,22 +9,26 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
-from fixtures.istio.bundles import Limits
-from fixtures.k8s import Kube
+from fixtures.istio.bundles import Installed
+from fixtures.istio.releases.gateway_api import WATCHED
+from fixtures.istio.releases.rows import all_for
+from fixtures.k8s import Kube, shapes
 from fixtures.k8s.picture import Picture
 from fixtures.providers.embedded import addresses
 from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.gateway_api import World, as_istio_kinds, bindings
 from fixtures.providers.embedded.istio import gateway_api
 from fixtures.providers.embedded.istio.gateway_api import definitions, generated
-from fixtures.providers.embedded.istio.installation import installation
+from fixtures.providers.embedded.istio.installation import Installation, installation
 from fixtures.providers.existing.finding import find_out
 from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
 Body = dict[str, Any]
 
+NEW, OLD = installation("1.31.0"), installation("1.30.3")
 NOW = "2026-01-02T03:04:05Z"
 LABEL = "gateway.networking.k8s.io/gateway-name"
 BUNDLE = "gateway.networking.k8s.io/bundle-version"
@@ -205,9 +209,9 @@ def conditions(told: Body) -> dict[str, tuple[str, str]]:
 
 def test_a_gateway_is_programmed_when_its_service_has_somebody_behind_it() -> None:
     found = world(route())
-    waiting = gateway_api.of_gateway(found, found.gateways[0], [], NOW)
+    waiting = gateway_api.of_gateway(NEW, found, found.gateways[0], [], NOW)
     assert conditions(waiting)["Programmed"] == ("False", "AddressNotAssigned")
-    served = gateway_api.of_gateway(found, found.gateways[0], [80, 15021], NOW)
+    served = gateway_api.of_gateway(NEW, found, found.gateways[0], [80, 15021], NOW)
     assert conditions(served)["Programmed"] == ("True", "Programmed")
     assert served["addresses"] == [
         {"type": "Hostname", "value": "door-istio.shop.svc.cluster.local"}
@@ -218,29 +222,50 @@ def test_a_gateway_is_programmed_when_its_service_has_somebody_behind_it() -> No
 def test_that_its_pods_went_is_no_news_to_istiod() -> None:
     found = world(route())
     door = found.gateways[0]
-    door["status"] = gateway_api.of_gateway(found, door, [80], NOW)
+    door["status"] = gateway_api.of_gateway(NEW, found, door, [80], NOW)
     assert (
-        gateway_api.of_gateway(found, door, [], NOW)["conditions"] == door["status"]["conditions"]
+        gateway_api.of_gateway(NEW, found, door, [], NOW)["conditions"]
+        == door["status"]["conditions"]
     )
     door["metadata"]["generation"] = 2
-    assert conditions(gateway_api.of_gateway(found, door, [], NOW))["Programmed"][0] == "False"
+    assert (
+        conditions(gateway_api.of_gateway(NEW, found, door, [], NOW))["Programmed"][0] == "False"
+    )
 
 
 def test_a_load_balancer_without_an_address_is_waited_for() -> None:
     found = world(route(), type="LoadBalancer")
-    told = gateway_api.of_gateway(found, found.gateways[0], [80], NOW)
+    told = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
     assert conditions(told)["Programmed"] == ("False", "AddressNotAssigned")
     assert "address pending" in told["conditions"][1]["message"]
     found.services[1]["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
-    told = gateway_api.of_gateway(found, found.gateways[0], [80], NOW)
+    told = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
     assert told["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
+
+
+@pytest.mark.parametrize(
+    ("of", "protocols", "accepted"),
+    [
+        (OLD, ("HTTP", "UDP"), ("True", "Accepted")),
+        (NEW, ("HTTP", "HTTPS"), ("True", "Accepted")),
+        (NEW, ("HTTP", "UDP"), ("True", "ListenersNotValid")),
+        (NEW, ("UDP",), ("False", "ListenersNotValid")),
+    ],
+)
+def test_a_newer_istiod_says_of_a_gateway_what_its_listeners_are(
+    of: Installation, protocols: tuple[str, ...], accepted: tuple[str, str]
+) -> None:
+    door = gateway(*(listener(one.lower(), protocol=one) for one in protocols))
+    told = conditions(gateway_api.of_gateway(of, world(route()), door, [80], NOW))
+    assert told["Accepted"] == accepted
+    assert ("ResolvedRefs" in told) == (of is NEW)
 
 
 def test_the_time_of_a_condition_is_that_of_its_change() -> None:
     found = world(route())
     door = found.gateways[0]
-    door["status"] = gateway_api.of_gateway(found, door, [80], NOW)
-    again = gateway_api.of_gateway(found, door, [80], "2027-01-02T03:04:05Z")
+    door["status"] = gateway_api.of_gateway(NEW, found, door, [80], NOW)
+    again = gateway_api.of_gateway(NEW, found, door, [80], "2027-01-02T03:04:05Z")
     assert again == door["status"]
 
 
@@ -365,9 +390,11 @@ def test_the_definitions_can_be_of_another_bundle() -> None:
 
 @pytest.mark.parametrize("release", ["1.22.0", "1.27.9", "1.28.0", "1.29.6", "1.30.3", "1.31.0"])
 def test_the_bundle_of_a_release_is_one_that_its_istiod_watches(release: str) -> None:
-    for one in definitions(installation(release)):
-        limits = Limits.of(one["spec"]["names"]["plural"], release)
-        assert limits is None or limits.include(one["metadata"]["annotations"][BUNDLE])
+    watched = {one.plural: one for one in all_for(WATCHED, release)}
+    for body in definitions(installation(release)):
+        one = Installed.of(msgspec.convert(body, shapes.Definition))
+        if how := watched.get(one.plural):
+            assert one.ignored(how, {}) is None
 
 
 # As kubectl sees it

@@ -127,8 +127,8 @@ def test_settings_of_the_mesh_and_of_the_proxy_are_handed_on() -> None:
     ("version", "hub", "sample"),
     [
         ("1.29.6", "docker.io/istio", "docker.io/istio"),
-        ("1.30.3", "registry.istio.io/release", "registry.istio.io/release"),
-        ("1.31.0", "docker.io/istio", "registry.istio.io/release"),
+        ("1.30.3", "registry.istio.io/release", "docker.io/istio"),
+        ("1.31.0", "docker.io/istio", "docker.io/istio"),
     ],
 )
 def test_images_come_from_where_each_release_has_them(version: str, hub: str, sample: str) -> None:

@@ -507,7 +507,10 @@ DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
     [
         ("-n bookinfons exec {pod} -- ls", "exec"),
         ("-n bookinfons attach {pod}", "attach"),
-        ("-n bookinfons debug {pod} --image=busybox:1.36", "ephemeralcontainers"),
+        ("-n bookinfons debug {pod} --image=busybox:1.36", "kubectl debug"),
+        ("debug node/seatrial-control-plane --image=busybox:1.36", "kubectl debug"),
+        ("top nodes", "kubectl top"),
+        ("-n bookinfons top pods", "kubectl top"),
         ("get ns --as bob", "impersonation (--as)"),
         ("-n bookinfons delete deploy details-v1 --cascade=orphan", "deletion with"),
         ("taint node seatrial-control-plane a=b:NoSchedule", "a cordon or a taint of a node"),
@@ -522,4 +525,5 @@ def test_what_is_not_offered_says_so(kubectl: Kubectl, line: str, what: str) -> 
     assert said.code != 0
     assert what in said.err
     assert "is not offered by the embedded cluster" in said.err
+    assert "Creating" not in said.out + said.err
     assert kubectl(POD) == before

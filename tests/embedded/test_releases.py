@@ -10,8 +10,16 @@ from typing import Any
 
 import pytest
 
+from fixtures.providers.embedded.istio.gateway_api import generated
 from fixtures.providers.embedded.istio.install import definitions, objects
-from fixtures.providers.embedded.istio.installation import Installation, facts, installation, read
+from fixtures.providers.embedded.istio.installation import (
+    Installation,
+    facts,
+    installation,
+    read,
+    variables,
+)
+from tests.embedded.test_gateway_api import gateway
 
 Body = dict[str, Any]
 
@@ -158,6 +166,23 @@ def test_charts_know_no_profile_at_first(version: str, by: str, profile: str) ->
     assert "istio-egressgateway" in _named(of, "Deployment")
     mesh = _named(of, "ConfigMap")["istio"]["data"]["mesh"]
     assert ("accessLogFile" in mesh) is (profile == "demo")
+
+
+@pytest.mark.parametrize(("version", "there"), [("1.31.4", True), ("1.32.0", False)])
+def test_go_counts_its_threads_itself_since_1_32(
+    version: str,
+    there: bool,  # noqa: FBT001 - a row's outcome
+) -> None:
+    of = installation(version, settings=_CNI)
+    istiod = _named(of, "Deployment")["istiod"]["spec"]["template"]["spec"]["containers"]
+    agents = _named(of, "DaemonSet")["istio-cni-node"]["spec"]["template"]["spec"]["containers"]
+    gateways = next(b for b in generated(of, gateway()) if b["kind"] == "Deployment")
+    gateways = gateways["spec"]["template"]["spec"]
+    told = [one["env"] for one in (*istiod, *agents, *gateways["containers"])]
+    told.append(variables(read("sidecar.yaml", of)["environment"]))
+    assert len(told) == 4
+    found = [any(one["name"] == "GOMAXPROCS" for one in environment) for environment in told]
+    assert found == [there] * 4
 
 
 def test_a_gateways_pods_say_another_release_than_its_other_objects() -> None:

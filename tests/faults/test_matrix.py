@@ -68,11 +68,12 @@ def test_with_cni_more_claims_fail() -> None:
     ("options", "line"),
     [
         (["--only", "cni-agent-missing"], "not possible with Istio"),
-        (["--only", "dns-dwon"], "no such fault: dns-dwon; did you mean dns-down"),
-        (["--only", "zzzzzz"], "no such fault: zzzzzz; see --list-faults"),
+        (["--only", "dns-dwon"], "--only dns-dwon: unknown; did you mean dns-down"),
+        (["--only", "zzzzzz"], "--only zzzzzz: unknown; see pytest suites --list-faults"),
+        (["dns-down"], "dns-down: say --only dns-down"),
         (["--before-run", "--only", "image-pull-fails"], "cannot be there before a run"),
     ],
-    ids=["unfit", "near", "unknown", "only-in-a-run"],
+    ids=["unfit", "near", "unknown", "without-option", "only-in-a-run"],
 )
 def test_a_fault_that_cannot_be_injected_is_refused(
     options: list[str], line: str, capsys: pytest.CaptureFixture[str]
@@ -110,7 +111,11 @@ def test_the_table_names_faults_and_claims_without_one() -> None:
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [("--onyl", "unknown option --onyl; did you mean --only?"), ("-k", "unknown option -k")],
+    [
+        ("--onyl", "option --onyl: unknown; did you mean --only"),
+        ("--patiense", "option --patiense: unknown; did you mean --patience"),
+        ("-k", "option -k: unknown; see --help"),
+    ],
 )
 def test_an_option_that_no_run_has_is_refused_at_once(
     option: str, words: str, capsys: pytest.CaptureFixture[str]

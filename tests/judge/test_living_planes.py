@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +17,15 @@ import pytest
 
 from fixtures.claims import ClaimFailed, NotTested, start_observing
 from fixtures.claims.waiting import wait_policy
+from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.planes import DEPLOYMENTS
 from fixtures.istio.proxies import METRICS, PAGE
+from fixtures.istio.releases import Expected
+from fixtures.istio.webhook import KINDS
+from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Body, Refused, Reply, Unreachable
+from fixtures.k8s.service import SLICES
 from tests.judge.replay import Replay
 from tests.judge.world import World, access_of
 from tests.recordings import BY_HAND, ISTIO_1_29
@@ -317,3 +323,143 @@ def test_living_h4_a_proxy_that_redirects_to_itself_is_still_noticed(
     kube.change("pods", "ratings-v1", as_user(user, left_alone))
     with pytest.raises(ClaimFailed, match=rf"-u {left_alone} \(its proxy runs as .*ratings-v1"):
         workloads(kube).expect_redirection()
+
+
+# What is claimed of each control plane
+
+
+def placed(kube: Pages, rows: Expected) -> ControlPlane:
+    return ControlPlane.read(as_kube(kube), rows)
+
+
+def moved(namespace: str) -> tuple[Pages, Expected]:
+    """The demo profile as it is where it was installed into another namespace."""
+    kube, *_ = mesh()
+    for kind in (DEPLOYMENTS, "services", "pods", "configmaps", SLICES):
+        for body in kube.list(kind, "istio-system"):
+            body["metadata"]["namespace"] = namespace
+            marks = body["metadata"].get("ownerReferences") or ()
+            assert all(mark.get("namespace") is None for mark in marks)
+    for kind in KINDS.values():
+        for body in kube.list(kind):
+            name = body["metadata"]["name"]
+            suffix = "" if name == "istiod-default-validator" else f"-{namespace}"
+            body["metadata"]["name"] = name.removesuffix("-istio-system") + suffix
+            for entry in body["webhooks"]:
+                entry["clientConfig"]["service"]["namespace"] = namespace
+    rows = workloads(kube).expected
+    return kube, rows.placed(namespace)
+
+
+@pytest.mark.parametrize("namespace", ["aks-istio-system", "istio-system"])
+def test_living_h9_every_claim_on_istiod_is_asked_where_it_is(namespace: str) -> None:
+    kube, rows = moved(namespace) if namespace != "istio-system" else (mesh()[0], None)
+    plane = placed(kube, rows or workloads(kube).expected)
+    kube.add("namespaces", {"metadata": {"name": namespace}, "status": {"phase": "Active"}})
+    plane.expect_readable_configuration()
+    plane.expect_active()
+    plane.expect_rolled_out("istiod")
+    plane.expect_services_of("istiod")
+    plane.expect_endpoints()
+    plane.expect_images()
+    plane.expect_version_labels()
+    webhooks = Webhooks(as_kube(kube), plane.expected, "", {"istio-injection": "enabled"})
+    for work in KINDS:
+        webhooks.expect_configurations(work)
+        webhooks.expect_target(work)
+        webhooks.expect_endpoints(work)
+    webhooks.expect_one_match()
+
+
+def with_canary(version: str = "1.30.1") -> tuple[Pages, ControlPlane]:
+    """A demo profile with a second istiod of a newer release, whole."""
+    kube, *_ = mesh()
+    for kind in (DEPLOYMENTS, "services", "configmaps", SLICES):
+        for body in kube.list(kind, "istio-system"):
+            name = body["metadata"]["name"]
+            if name in {"istiod", "istio", "istio-sidecar-injector"} or (
+                kind == SLICES and name.startswith("istiod-") and "tag" not in name
+            ):
+                kube.add(kind, _of_the_canary(body, version))
+    labels = {"istio.io/rev": "blue"}
+    another_istiod(kube, _istiod(kube), "istiod-blue-1", **labels)
+    return kube, placed(kube, workloads(kube).expected)
+
+
+def _istiod(kube: Pages) -> str:
+    pods = kube.list("pods", "istio-system", labels="app=istiod")
+    return str(next(pod for pod in pods if _runs(pod))["metadata"]["name"])
+
+
+def _of_the_canary(body: Body, version: str) -> Body:
+    made = copy.deepcopy(body)
+    labels = {"app": "istiod", "istio.io/rev": "blue"}
+    made["metadata"]["name"] = f"{body['metadata']['name']}-blue"
+    made["metadata"]["labels"] = dict(labels)
+    if "template" in made.get("spec", {}):
+        made["spec"]["selector"] = {"matchLabels": labels}
+        made["spec"]["template"]["metadata"]["labels"] = dict(labels)
+        container = made["spec"]["template"]["spec"]["containers"][0]
+        container["image"] = f"docker.io/istio/pilot:{version}"
+        made["metadata"]["labels"]["operator.istio.io/version"] = version
+    elif "endpoints" in made:
+        made["metadata"]["labels"] = {"kubernetes.io/service-name": "istiod-blue"}
+    return made
+
+
+def test_living_h2_a_canary_of_another_release_is_held_against_its_own() -> None:
+    _, plane = with_canary()
+    assert [one.expected.istio for one in plane.planes] == ["1.29.6", "1.30.1"]
+    plane.expect_others_rolled_out()
+    plane.expect_services_of("istiod")
+    plane.expect_endpoints()
+    plane.expect_images()
+    plane.expect_version_labels()
+    plane.expect_budgets()
+
+
+def test_living_h2_a_canary_that_lost_its_pods_blocks_nothing_and_is_noticed() -> None:
+    kube, _ = with_canary()
+    kube.change(DEPLOYMENTS, "istiod-blue", lambda body: body["spec"].update(replicas=0))
+    plane = placed(kube, workloads(kube).expected)
+    plane.expect_rolled_out("istiod")
+    with pytest.raises(ClaimFailed, match="Deployment istio-system/istiod-blue"):
+        plane.expect_others_rolled_out()
+
+
+def test_living_h2_a_canary_of_another_image_than_its_label_is_noticed() -> None:
+    kube, _ = with_canary()
+    kube.change(
+        DEPLOYMENTS,
+        "istiod-blue",
+        lambda body: body["metadata"]["labels"].update({"operator.istio.io/version": "1.28.0"}),
+    )
+    with pytest.raises(ClaimFailed, match=r"expected 1\.30\.1, got 1\.28\.0"):
+        placed(kube, workloads(kube).expected).expect_version_labels()
+
+
+WHY = "istiod is no part of this cluster: its injector is called at https://istiod.example/inject"
+
+
+def test_living_h9_of_an_istiod_elsewhere_nothing_is_claimed_and_nothing_fails() -> None:
+    kube, *_ = mesh()
+    for kind in (DEPLOYMENTS, "services", "pods"):
+        kube.remove(kind, "istiod")
+    absent = frozenset({"istiod", "istiod-revision-tag-default"})
+    rows = workloads(kube).expected.without(absent).placed("istio-system", WHY)
+    plane = placed(kube, rows)
+    webhooks = Webhooks(as_kube(kube), rows, "", {"istio-injection": "enabled"})
+    left: list[Callable[[], object]] = [
+        lambda: plane.expect_rolled_out("istiod"),
+        lambda: plane.expect_services_of("istiod"),
+        plane.expect_own_answer,
+        lambda: webhooks.expect_target("mutating"),
+        webhooks.expect_trusted,
+        webhooks.expect_lasting,
+        Workloads(plane).expect_in_sync,
+    ]
+    for claim in left:
+        with pytest.raises(NotTested, match="istiod is no part of this cluster"):
+            claim()
+    plane.expect_images()  # of the gateways
+    Workloads(plane).expect_redirection()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 
-from fixtures.claims import NotTested, start_observing
+from fixtures.claims import ClaimFailed, NotTested, start_observing
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.releases.webhooks import OVERRIDES
 from fixtures.k8s import Kube
@@ -27,10 +28,13 @@ from tests.unit.states import as_kube
 ISTIO, KUBE = "1.29.6", "v1.34.4"
 GATEWAYS = frozenset({"istio-ingressgateway", "istio-egressgateway"})
 HAS_GATEWAYS = frozenset({"ingress-gateway", "egress-gateway"})
+# The day on which they were recorded.
+DAY = date(2026, 11, 23)
 HELM_HAS_NOT = frozenset({"istio-egressgateway", "istiod-revision-tag-default"})
 NO_TLS = "no TLS server was recorded"
 CUT = "the recorded page is cut after 1500 bytes"
 NO_POD = "the pods that opt out were not recorded"
+ONE_ISTIOD = "it has one control plane alone"
 NO_CNI = "the recorded mesh was without Istio's CNI plugin; see test_cni"
 
 # Claims that cannot be asked of the recording of the run itself, and why.
@@ -49,7 +53,9 @@ NOT_RECORDED = {
     "restart/the-new-istiod-is-trusted": NO_TLS,
     "installation/the-cni-agent-is-ready-on-every-node": NO_CNI,
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod": NO_CNI,
+    "installation/every-other-istiod-is-rolled-out": ONE_ISTIOD,
     "webhooks/a-bad-metrics-port-is-refused": "Istio 1.29.6 takes any port for that of metrics",
+    "installation/the-gateway-api-in-use-is-watched": "the Gateway API was not installed",
     "addons/*": "the add-ons were not installed",
     "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
 }
@@ -105,7 +111,7 @@ def world(variant: str = "", broken: Replay | None = None) -> World:
         return as_kube(broken or replayed(state or MOMENTS.get(moment, "4-injected")))
 
     known = {"features": features, "absent": absent, "revision": revision}
-    return World(kube, access_of(ISTIO, KUBE, **known))
+    return World(kube, access_of(ISTIO, KUBE, **known), day=DAY)
 
 
 def claims() -> Iterator[tuple[str, str, str, Callable[..., None], dict[str, Any]]]:
@@ -183,8 +189,9 @@ AMBIENT_NOUNS = {
     "fleet",
     "ambient",
 }
+NOT_OF_AMBIENT = {"installation/every-other-istiod-is-rolled-out": ONE_ISTIOD}
 NONE_ASKS = "no namespace of it asks for sidecars"
-NOT_OF_AMBIENT = {
+NOT_OF_AMBIENT |= {
     "cluster/the-kubernetes-version-is-supported": "Istio 1.31 does not support its Kubernetes",
     "installation/the-ingress-service-has-its-ports": "it has no gateways",
     "installation/istiod-answers-with-the-requested-version": "that page was not recorded",
@@ -193,16 +200,18 @@ NOT_OF_AMBIENT = {
     "workloads/every-pod-that-asks-carries-a-sidecar": NONE_ASKS,
     "workloads/no-sidecar-is-too-old-or-too-new": "there is none",
     "workloads/istio-init-leads-to-the-sidecar": "there is none",
+    "workloads/the-images-come-from-registries-that-stay": "its sample's were of one that ends",
 }
 NOT_OF_AMBIENT |= {claim: why for claim, why in NOT_RECORDED.items() if why == NO_TLS}
 
 
-def ambient() -> World:
+def ambient(day: date = DAY) -> World:
     """The ambient mesh, which has no gateways."""
     kube = Replay("ambient/bookinfo", kubernetes="v1.37.2")
     kube.replies[ISTIOD, "/debug/syncz"] = page(BY_HAND["ambient"].text("istio/istiod-syncz.json"))
     known = {"features": DEMO - HAS_GATEWAYS, "absent": GATEWAYS}
-    return World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2", **known), allowed=True)
+    access = access_of("1.31.0", "v1.37.2", **known)
+    return World(lambda _: as_kube(kube), access, allowed=True, day=day)
 
 
 OF_AMBIENT = [
@@ -223,6 +232,15 @@ def test_ztunnel_is_nobodys_sidecar() -> None:
     for ask in (ambient().workloads().expect_redirection, ambient().workloads().expect_versions):
         with pytest.raises(NotTested, match="no pod of this cluster has a sidecar"):
             ask()
+
+
+def test_pods_of_an_ambient_mesh_take_images_of_a_registry_that_ends() -> None:
+    words = r"images of 6 of 7 workloads in the mesh: .*\(details\) in Deployment flat/details-v1"
+    with pytest.raises(ClaimFailed, match=words):
+        ambient().workloads().expect_lasting_registries()
+    telling = start_observing()
+    ambient(day=date(2026, 10, 31)).workloads().expect_lasting_registries()
+    assert telling.inspected == 7
 
 
 def test_what_is_left_out_is_named_once_and_exists() -> None:

@@ -46,7 +46,7 @@ def path(*parts: str) -> Path:
 
 def documents(*parts: str) -> list[Body]:
     """The objects of a file."""
-    return [body for body in yaml.safe_load_all(path(*parts).read_text()) if body]
+    return [body for body in yaml.load_all(path(*parts).read_text(), yaml.CSafeLoader) if body]
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class World:
         host: for which host name its gateway leads on.
         allowed: whether the user goes on with versions that do not fit.
         labelled: a namespace with injection enabled.
+        day: on which it was recorded; images are judged by that of today without it.
     """
 
     kube: Callable[[str], Kube]
@@ -61,6 +63,7 @@ class World:
     allowed: bool = False
     labelled: str = SAMPLE
     outside: str = f"{SAMPLE}-outside"
+    day: date | None = None
 
     def rows(self, moment: str) -> Expected:
         """What is expected of it."""
@@ -76,6 +79,7 @@ class World:
             revision=self.access.revision,
             hub=self.access.hub,
             any_version=self.allowed,
+            day=self.day,
         )
 
     def cluster(self) -> Cluster:

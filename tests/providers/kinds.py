@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.providers.base import MESH
 from fixtures.providers.existing.finding import Found
+from fixtures.providers.existing.planes import Plane, Planes
 from fixtures.providers.kind import Kind, host
 from fixtures.providers.kind.directories import Directories
 from fixtures.providers.kind.installing import Installation
@@ -51,7 +53,7 @@ def found(*_: object, hidden: bool) -> Found:
     way, node = ("gateway-forward", None) if hidden else ("node-port", NODE)
     return Found(
         istio="1.29.6",
-        revision="",
+        planes=Planes(Plane(MESH, ""), default=True),
         kube="1.34.3",
         evidence="conformance",
         features=frozenset({way, "ingress-gateway"}),

@@ -19,6 +19,7 @@ pytest_plugins = ["pytester"]
 
 CLAIM = "@so()\ndef test_a(cluster): inspected_one(1)\n"
 FAULT, LIVELY = next(iter(CATALOGUE)), next(iter(LIVE))
+DEAD = next(name for name in CATALOGUE if name not in LIVE)
 BAD = [
     pytest.param(
         ("--provider", "no-such-provider"),
@@ -41,21 +42,32 @@ BAD = [
         id="Kubernetes",
     ),
     pytest.param(("--kube-version", "new"), 4, "--kube-version new: a version", id="no version"),
-    pytest.param(("--profile", "smoky"), 4, "smoky: unknown, smoke is near; there", id="near"),
+    pytest.param(
+        ("--profile", "smoky"), 4, "smoky: unknown; did you mean smoke? There are", id="near"
+    ),
     pytest.param(
         ("--provider", "existng"),
         4,
-        "existng: unknown, existing is near; there",
+        "existng: unknown; did you mean existing? There",
         id="near provider",
     ),
-    pytest.param(("--inject-fault", FAULT + "x"), 4, f"{FAULT} is near; see", id="near fault"),
+    pytest.param(("--inject-fault", FAULT + "x"), 4, f"did you mean {FAULT}", id="near fault"),
     pytest.param(
-        ("--prove", "--only-fault", LIVELY + "x"), 4, f", {LIVELY} is near", id="near live fault"
+        ("--prove", "--only-fault", LIVELY + "x"),
+        4,
+        f"did you mean {LIVELY}",
+        id="near live fault",
+    ),
+    pytest.param(
+        ("--prove", "--only-fault", DEAD),
+        4,
+        f"{DEAD} is no fault of a live mesh",
+        id="a fault of no live mesh",
     ),
     pytest.param(
         ("--require", "ingres-gateway"),
         4,
-        "ingress-gateway is near; there are ingress,",
+        "did you mean ingress-gateway",
         id="feature",
     ),
     pytest.param(
@@ -119,6 +131,15 @@ BAD = [
         4,
         "kindest/node:v1.34.1: --kube-version says 1.35; leave one out",
         id="an image of another Kubernetes",
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-values", "."), 4, "is a folder; name a file", id="no file"
+    ),
+    pytest.param(
+        ("--provider", "kind", "--istio-dir", "conftest.py"),
+        4,
+        "is a file; name the folder it was unpacked to",
+        id="no unpacked release",
     ),
     pytest.param(("suites/test_77_none.py",), 4, "not found", id="path"),
 ]
@@ -193,8 +214,25 @@ def test_a_full_disk_is_one_line_and_the_hosts_fault(
     assert ended.code == 11
     [line] = [line for line in ended.output.splitlines() if words in line]
     assert str(ended.folder) in line
+    assert "make room, or name another folder" in line
     assert "Traceback" not in ended.output
+    assert "assed (" not in ended.output
+    assert " claim passed" not in ended.output
     assert not list(ended.folder.glob(".*.part"))
+
+
+def test_a_disk_that_is_full_at_the_beginning_leaves_an_earlier_report(
+    runs: SmallRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs.run().report
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    ended = runs.run()
+    assert ended.code == 11
+    assert ended.report == before
 
 
 def test_a_reports_folder_that_cannot_be_written_is_named(runs: SmallRuns, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from queue import Queue
 from typing import get_args
@@ -34,7 +33,7 @@ from fixtures.providers.embedded_process import Embedded
 from fixtures.providers.existing import Existing
 from fixtures.providers.kind.directories import of_user
 from fixtures.run import kind_options
-from fixtures.run.cluster import PROVIDERS, kind_for, origin, refusal
+from fixtures.run.cluster import PROVIDERS, kind_for, origin
 from fixtures.run.settings import Settings
 from fixtures.run.timeline import Timeline
 from tests.embedded.conftest import VERSIONS, started
@@ -95,7 +94,6 @@ def existing(folder: Path) -> Iterator[Case]:
         file, context = there.kubeconfig, there.ready["context"]
         provider = Existing(
             context=context,
-            supported=partial(refusal, allowed=False),
             warn=pytest.fail,
             environment={"KUBECONFIG": str(file)},
         )

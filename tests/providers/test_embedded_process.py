@@ -42,6 +42,12 @@ def test_access_says_what_the_process_said(tmp_path: Path) -> None:
             "did not start: address taken",
             id="failed",
         ),
+        pytest.param(
+            "raise ExceptionGroup('some', [RuntimeError('our own mistake')])",
+            ProvisioningFailed,
+            "did not start: RuntimeError: our own mistake",
+            id="a group of exceptions",
+        ),
         pytest.param("sys.exit(0)", ProvisioningFailed, "ended without a message", id="silent"),
         pytest.param(
             "sys.stdin.read()", ProvisioningFailed, "not ready within 0.3 s", id="never ready"

@@ -33,18 +33,24 @@ def test_a_companys_certificates_and_proxies_do_not_matter(tmp_path: Path) -> No
     assert {claim["verdict"] for claim in report["claims"]} == {"passed"}
 
 
+FOLDER = "a folder"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         pytest.param(None, "there is no such file", id="missing"),
         pytest.param("{: no", "is not YAML", id="no YAML"),
+        pytest.param(FOLDER, "is a folder; name the file in it", id="a folder"),
     ],
 )
 def test_a_kubeconfig_that_cannot_be_read_is_one_line(
     tmp_path: Path, content: str | None, words: str
 ) -> None:
     file = tmp_path / "kubeconfig"
-    if content is not None:
+    if content == FOLDER:
+        file.mkdir()
+    elif content is not None:
         file.write_text(content)
     command = [sys.executable, "-m", "pytest", "suites", "--provider", "existing"]
     command += ["--kubeconfig", str(file), "--kube-context", "c", "--reports-dir", str(tmp_path)]

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,8 @@ from fixtures.k8s.node import Node
 from fixtures.providers.base import KEPT, RUN, Access, HostNotFit, UnsafeTarget
 from fixtures.providers.existing import Existing, finding, lease, owner
 from fixtures.providers.existing.cleaning import clean
-from fixtures.run.cluster import refusal
 from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
-SUPPORTED = partial(refusal, allowed=False, made=False)
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 GONE = timeout("its pods are gone", 60)
@@ -69,7 +66,7 @@ def kube(there: EmbeddedCluster) -> Iterator[Kube]:
 def taken(there: EmbeddedCluster, **more: Any) -> Existing:
     environment = {"KUBECONFIG": str(there.kubeconfig)}
     given: dict[str, Any] = {"context": there.ready["context"], "environment": environment}
-    return Existing(**{**given, "supported": SUPPORTED, "warn": pytest.fail, **more})
+    return Existing(**{**given, "warn": pytest.fail, **more})
 
 
 def objects(kube: Kube) -> dict[str, str]:
@@ -107,6 +104,7 @@ def running(
 NO_PART_OF_IT = {
     "installation/the-cni-agent-is-ready-on-every-node",
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod",
+    "installation/every-other-istiod-is-rolled-out",
     "webhooks/a-bad-metrics-port-is-refused",
 }
 
@@ -310,13 +308,6 @@ def test_a_gateway_that_nothing_is_left_of_is_wanted_if_somebody_selects_it(
 def must_be_gone(kube: Kube, labels: str) -> None:
     if kube.list("pods", labels=labels):
         raise ClaimFailed(f"pods {labels}", expected="none", got="some")
-
-
-def test_a_mesh_that_the_suite_does_not_know_is_refused(there: EmbeddedCluster) -> None:
-    provider = taken(there, supported=lambda _, kube: SUPPORTED("1.2.0", kube))
-    refused = pytest.raises(HostNotFit, match=r"too old: this suite knows 1\.13 to")
-    with refused, provider.provide():
-        pytest.fail("it was provided")
 
 
 def test_a_newer_kubernetes_is_a_warning_and_one_claim(

@@ -1,22 +1,24 @@
 """What the host lacks is said before anything is made, with the command that mends it."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.providers.base import HostNotFit
+from fixtures.providers.base import HostNotFit, ProvisioningFailed
 from fixtures.providers.kind import Kind, host
 from fixtures.providers.kind.installing import Installation
 from fixtures.providers.kind.versions import NODE_IMAGES
-from fixtures.run.cluster import kind_for, sources
+from fixtures.run.cluster import installation, kind_for, sources
 from fixtures.run.settings import KindSettings, Settings
 from fixtures.run.timeline import Timeline
-from tests.providers.fake_tools import FakeTools, Row
+from tests.providers.fake_tools import CREATE, FakeTools, Row
 from tests.providers.kinds import ABOUT, about, machine, provider
 
 __all__ = ["machine"]
+OCTOBER, DECEMBER = date(2026, 10, 31), date(2026, 12, 1)
 SERVER = r"docker info --format \{.*"
 DEMO, DEFAULT = Installation(), Installation(settings=("profile=default",))
 
@@ -96,6 +98,14 @@ def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: FakeTools) ->
         assert "unless kindest/node:mine sets failCgroupV1 to false" in " ".join(access.notes)
 
 
+def test_a_node_that_then_does_not_start_is_told_with_the_likely_cause(machine: FakeTools) -> None:
+    machine.answer((CREATE, {"code": 1, "says": "ERROR: failed to create cluster: no such line"}))
+    made = with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine")
+    words = r"no such line .*; the engine's machine has cgroup v1"
+    with pytest.raises(ProvisioningFailed, match=words), made.provide():
+        pass
+
+
 def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: FakeTools) -> None:
     machine.answer((r"kind version", {"says": "kind v0.31.0"}))
     made = provider(machine, node_image=NODE_IMAGES["1.33"].name)
@@ -153,9 +163,38 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: FakeT
     assert registries == ("mirror.example:5000", "quay.io", "docker.io")
     assert announced == ()
     assert kind_for(settings, Timeline()).hub == "mirror.example:5000/istio"
-    plain, ending = sources(replace(settings, kind=KindSettings()))
+    assert installation(settings, DECEMBER).settings == wanted.istio_set
+
+
+def test_a_hub_that_ends_is_neither_installed_from_nor_pulled_from(machine: FakeTools) -> None:
+    settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home)
+    plain, told = sources(settings, OCTOBER)
     assert "registry.istio.io" in plain
-    assert "registry.istio.io" in ending[0]
+    assert told[0].startswith("registry.istio.io ends")
+    assert installation(settings, OCTOBER).settings == ()
+    plain, told = sources(settings, DECEMBER)
+    assert "registry.istio.io" not in plain
+    assert told == ("the images of Istio 1.30.3 are taken from docker.io/istio: its own hub ends",)
+    assert installation(settings, DECEMBER).settings == ("hub=docker.io/istio",)
+    newer = replace(settings, istio_version="1.31.0")
+    assert installation(newer, DECEMBER).settings == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "global: {hub: mirror.example/istio}",
+        "{kind: IstioOperator, spec: {hub: mirror.example/istio}}",
+        "{kind: IstioOperator, spec: {values: {global: {hub: mirror.example/istio}}}}",
+    ],
+)
+def test_a_hub_in_a_file_of_values_is_the_users_too(machine: FakeTools, values: str) -> None:
+    file = machine.home / "values.yaml"
+    file.write_text(values)
+    kind = KindSettings(istio_values=file)
+    settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home, kind=kind)
+    assert installation(settings, DECEMBER).settings == ()
+    assert sources(settings, DECEMBER)[0] == ("mirror.example", "quay.io", "docker.io")
 
 
 def test_the_hub_is_handed_over_with_the_cluster(machine: FakeTools) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from fixtures.providers.base import HostNotFit, ProvisioningFailed
+from fixtures.providers.base import MESH, HostNotFit, ProvisioningFailed
+from fixtures.providers.existing.planes import Plane, Planes
 from fixtures.providers.kind import Kind
 from fixtures.providers.kind.installing import (
     CHARTS,
@@ -133,7 +134,7 @@ def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
 def test_a_revision_of_the_users_is_told(
     machine: FakeTools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    canary = replace(found(hidden=False), revision="canary")
+    canary = replace(found(hidden=False), planes=Planes(Plane(MESH, "canary"), default=True))
     monkeypatch.setattr(Kind, "_found", lambda *_, hidden: canary)
     how = Installation(settings=("revision=canary",))
     with provider(machine, how=how).provide() as access:

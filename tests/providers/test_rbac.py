@@ -21,7 +21,10 @@ from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, run_sui
 
 Body = dict[str, Any]
 
-ROLES = {path.stem: list(yaml.safe_load_all(path.read_text())) for path in FOLDER.glob("*.yaml")}
+ROLES = {
+    path.stem: list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
+    for path in FOLDER.glob("*.yaml")
+}
 EVERY = {p: name for name in sorted(ROLES) for p in granted(ROLES[name])}
 METHODS = {verb: method for method, verb in VERBS.items()}
 

@@ -14,6 +14,7 @@ import pytest
 from fixtures.istio.releases import (
     addons,
     bookinfo,
+    defaults,
     expected,
     gateway,
     gateway_api,
@@ -79,6 +80,11 @@ def _one(table: Any, what: Callable[[Any], Any] = lambda value: value) -> Callab
 
 def _all(table: Any, what: Callable[[Any], Any] = lambda value: value) -> Callable[[str], Any]:
     return lambda version: [what(value) for value in all_for(table, version)]
+
+
+def _default(about: str) -> Callable[[str], str]:
+    (table,) = (rows for name, rows in defaults.TABLES.items() if name.startswith(about))
+    return lambda version: str(one_for(table, version))
 
 
 def _services(version: str) -> int:
@@ -217,6 +223,35 @@ CHANGES: dict[str, tuple[Callable[[str], Any], list[tuple[str, Any]]]] = {
     "a provider of traces": (
         _one(telemetry.TRACING_PROVIDERS),
         [("1.24.6", ""), ("1.25.0", "jaeger")],
+    ),
+    "spans": (
+        _default("spans"),
+        [
+            ("1.25.5", "one"),
+            ("1.26.0", "one (otherwise by PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY=true)"),
+            ("1.27.9", "one (otherwise by PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY=true)"),
+            ("1.28.0", "two (otherwise by PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY=false)"),
+            ("1.30.8", "two (otherwise by PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY=false)"),
+            ("1.31.0", "two"),
+        ],
+    ),
+    "rules without backends": (
+        _default("the reply"),
+        [
+            ("1.17.0", "500"),
+            ("1.29.7", "500"),
+            ("1.30.0", "404"),
+            ("1.30.8", "404"),
+            ("1.31.0", "500"),
+        ],
+    ),
+    "a Gateway's Accepted": (
+        lambda version: "ListenersNotValid" in _default("condition")(version),
+        [("1.30.8", False), ("1.31.0", True)],
+    ),
+    "endpoints that are not ready": (
+        lambda version: "sent as unhealthy" in _default("endpoints")(version),
+        [("1.30.8", False), ("1.31.0", True)],
     ),
     "verification": (_one(istioctl.VERIFY, bool), [("1.23.6", True), ("1.24.0", False)]),
     "removal": (

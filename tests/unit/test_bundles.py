@@ -8,8 +8,10 @@ import pytest
 
 from fixtures.claims import ClaimFailed, NotApplicable, NotTested
 from fixtures.claims.observations import observing
-from fixtures.istio.bundles import Limits, expect_watched
+from fixtures.istio.bundles import Installed, expect_watched
 from fixtures.istio.releases import expected
+from fixtures.istio.releases.gateway_api import ALPHA, WATCHED
+from fixtures.istio.releases.rows import all_for
 from fixtures.k8s import Refused
 from tests.unit.states import FakeKube, as_kube
 
@@ -172,38 +174,77 @@ def test_who_may_not_list_them_cannot_be_told() -> None:
     cluster = Cluster(OLD_TLS)
 
     def forbidden(kind: str, *_: Any, **__: Any) -> list[Body]:
-        if kind == CRDS:
-            return FakeKube.list(cluster.kube, kind)
+        if GROUP not in kind:
+            return listed(kind)
         raise Refused(403, reason="Forbidden")
 
-    cluster.kube.list = forbidden  # type: ignore[method-assign]  # this user
+    listed, cluster.kube.list = cluster.kube.list, forbidden  # type: ignore[method-assign]  # this user
     with pytest.raises(NotTested, match="may not list gatewayclasses"):
         cluster.ask()
 
 
+def installed(plural: str, bundle: str, *served: str) -> Installed:
+    return Installed(plural, KINDS[plural], bundle, "standard", served)
+
+
 @pytest.mark.parametrize(
-    ("plural", "istio", "bundle", "watched"),
+    ("plural", "istio", "bundle", "version", "watched"),
     [
-        ("grpcroutes", "1.21.6", "v1.0.0", True),
-        ("grpcroutes", "1.22.0", "v1.0.0", False),
-        ("grpcroutes", "1.31.0", "v1.1.0", True),
-        ("backendtlspolicies", "1.28.0", "v1.3.0", False),
-        ("tlsroutes", "1.27.8", "v1.5.0", True),
-        ("tlsroutes", "1.27.9", "v1.5.0", False),
-        ("tlsroutes", "1.28.6", "v1.4.1", False),
-        ("tlsroutes", "1.28.7", "v1.4.1", True),
-        ("tlsroutes", "1.29.2", "v1.4.1", False),
-        ("tlsroutes", "1.29.6", "v1.5.0", False),
-        ("tlsroutes", "1.30.0", "v1.4.1", False),
-        ("tlsroutes", "1.30.0", "v1.5.0-rc.1", True),
-        ("tcproutes", "1.30.8", "v1.5.1", True),
-        ("tcproutes", "1.31.0", "v1.5.1", False),
-        ("tcproutes", "1.32.0", "v1.7.0", True),
-        ("httproutes", "1.31.0", "v0.8.0", True),
+        ("grpcroutes", "1.22.0", "v1.0.0", "v1", False),
+        ("grpcroutes", "1.31.0", "v1.1.0", "v1", True),
+        ("grpcroutes", "1.31.0", "v1.1.0", "v1alpha2", False),
+        ("backendtlspolicies", "1.28.0", "v1.3.0", "v1alpha3", False),
+        ("backendtlspolicies", "1.27.0", "v1.3.0", "v1alpha3", True),
+        ("tlsroutes", "1.27.8", "v1.4.1", "v1alpha2", True),
+        ("tlsroutes", "1.27.9", "v1.4.1", "v1alpha2", False),
+        ("tlsroutes", "1.28.6", "v1.4.1", "v1alpha2", False),
+        ("tlsroutes", "1.28.7", "v1.4.1", "v1alpha2", True),
+        ("tlsroutes", "1.29.1", "v1.5.0", "v1", False),
+        ("tlsroutes", "1.29.2", "v1.4.1", "v1alpha2", False),
+        ("tlsroutes", "1.29.6", "v1.5.0", "v1", False),
+        ("tlsroutes", "1.30.0", "v1.4.1", "v1alpha2", False),
+        ("tlsroutes", "1.30.0", "v1.5.0-rc.1", "v1", True),
+        ("tcproutes", "1.30.8", "v1.5.1", "v1alpha2", True),
+        ("tcproutes", "1.30.8", "v1.6.0", "v1", False),
+        ("tcproutes", "1.31.0", "v1.5.1", "v1alpha2", False),
+        ("tcproutes", "1.32.0", "v1.7.0", "v1", True),
+        ("httproutes", "1.28.0", "v0.8.0", "v1beta1", True),
+        ("httproutes", "1.29.0", "v0.8.0", "v1beta1", False),
     ],
 )
-def test_which_bundles_a_release_watches(
-    plural: str, istio: str, bundle: str, *, watched: bool
+def test_which_definitions_a_release_watches(
+    plural: str, istio: str, bundle: str, version: str, *, watched: bool
 ) -> None:
-    limits = Limits.of(plural, istio)
-    assert (limits is None or limits.include(bundle)) is watched
+    [how] = [one for one in all_for(WATCHED, istio) if one.plural == plural]
+    why = installed(plural, bundle, version).ignored(how, {ALPHA: "true"})
+    assert (why is None) is watched
+
+
+@pytest.mark.parametrize("istio", ["1.18.0", "1.22.0", "1.27.9", "1.28.6", "1.29.2", "1.32.0"])
+def test_a_release_watches_a_kind_in_one_way(istio: str) -> None:
+    plurals = [one.plural for one in all_for(WATCHED, istio)]
+    assert len(plurals) == len(set(plurals))
+    assert {"gateways", "httproutes", "tlsroutes", "tcproutes"} <= set(plurals)
+
+
+def test_a_version_that_is_not_served_is_told() -> None:
+    cluster = Cluster(definition("tcproutes", "v1.6.0")).add("tcproutes", route("a"))
+    with pytest.raises(ClaimFailed) as caught:
+        cluster.ask("1.30.8", PILOT_ENABLE_ALPHA_GATEWAY_API="true")
+    words = (
+        "expected TCPRoute served as v1alpha2, got TCPRoute of bundle v1.6.0 (standard) served as "
+    )
+    assert f"{words}v1, so that" in caught.value.message
+
+
+def test_what_istiod_watches_only_if_told_to_is_told() -> None:
+    cluster = Cluster(definition("tcproutes", "v1.4.1")).add("tcproutes", route("a"))
+    with pytest.raises(ClaimFailed) as caught:
+        cluster.ask("1.30.8")
+    assert f"expected istiod with {ALPHA}=true for TCPRoute" in caught.value.message
+    assert "got TCPRoute without it, so that istiod ignores 1 object" in caught.value.message
+
+
+def test_an_older_istiod_takes_whatever_is_there() -> None:
+    with pytest.raises(NotApplicable, match=r"1\.21\.6 watches definitions of every bundle"):
+        Cluster(OLD_TLS).add("tlsroutes", route("a")).ask("1.21.6")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from reports.claims_page import PAGE, anchor, claims
+from reports.claims_page import claims, page
+from reports.guide import anchor
 
 
 def test_every_claim_has_one_anchor_and_its_hint() -> None:
-    text, found = PAGE.read_text("utf-8"), claims()
+    found = claims()
+    text = page(found)
     assert len(found) > 100
     for claim in found:
         assert text.count(f'<a id="{anchor(claim.id)}"></a>') == 1, claim.id

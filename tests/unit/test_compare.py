@@ -82,6 +82,15 @@ def test_a_comparison_reads_as_written_down(name: str, form: Any) -> None:
         ("Fewer objects inspected", ["cluster/every-node-is-ready"]),
         ("Slower waits", ["pods become ready"]),
         ("Subject", ["Istio", "evidence"]),
+        (
+            "Defaults of Istio",
+            [
+                "spans of a request through a gateway, by the Telemetry API",
+                "endpoints of pods that are not ready",
+                "the reply to a request whose HTTPRoute rule names no backend",
+                "condition Accepted of a Gateway with invalid listeners",
+            ],
+        ),
         ("Images", ["istiod"]),
         ("Arguments", ["istio-init -q"]),
         ("Webhooks", ["rev.namespace.sidecar-injector.istio.io of istio-sidecar-injector"]),

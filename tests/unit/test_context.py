@@ -236,7 +236,7 @@ def test_an_existing_cluster_is_awaited_as_patiently_as_asked() -> None:
             return [{"metadata": {"name": "seatrial-r1", "deletionTimestamp": "now"}}]
 
     warnings: list[str] = []
-    provider = Existing("c", lambda *_: "", warnings.append)
+    provider = Existing("c", warnings.append)
     began = time.monotonic()
     with wait_policy(factor=0.001):
         provider._await_gone(Stuck(), "r1")  # type: ignore[arg-type]  # a duck

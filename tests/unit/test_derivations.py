@@ -168,16 +168,17 @@ def test_quantities_are_compared_as_the_api_server_keeps_them(quantity: str, kep
     assert canonical(quantity) == kept
 
 
-NOVEMBER, DECEMBER = date(2026, 11, 25), date(2026, 12, 1)
+OCTOBER, NOVEMBER, DECEMBER = date(2026, 10, 31), date(2026, 11, 1), date(2026, 12, 1)
 
 
 @pytest.mark.parametrize(
     ("istio", "day", "mesh", "samples"),
     [
-        ("1.29.6", NOVEMBER, images.DOCKER, images.DOCKER),
-        ("1.30.3", NOVEMBER, images.REGISTRY, images.REGISTRY),
-        ("1.30.3", DECEMBER, images.REGISTRY, images.DOCKER),
-        ("1.31.0", NOVEMBER, images.DOCKER, images.REGISTRY),
+        ("1.29.6", OCTOBER, images.DOCKER, images.DOCKER),
+        ("1.30.3", OCTOBER, images.REGISTRY, images.REGISTRY),
+        ("1.30.3", NOVEMBER, images.DOCKER, images.DOCKER),
+        ("1.31.0", OCTOBER, images.DOCKER, images.REGISTRY),
+        ("1.31.0", NOVEMBER, images.DOCKER, images.DOCKER),
         ("1.31.0", DECEMBER, images.DOCKER, images.DOCKER),
     ],
 )
@@ -197,8 +198,48 @@ def test_a_hub_that_is_said_is_that_of_the_samples_images() -> None:
     assert found == {"mirror:5000/istio"}
 
 
+@pytest.mark.parametrize(
+    ("istio", "day", "told"),
+    [
+        ("1.30.3", OCTOBER, ""),
+        ("1.30.3", NOVEMBER, images.DOCKER),
+        ("1.31.0", DECEMBER, ""),
+    ],
+)
+def test_an_installation_is_told_a_hub_only_where_its_own_one_ends(
+    istio: str, day: date, told: str
+) -> None:
+    assert images.moved(istio, day) == told
+
+
+@pytest.mark.parametrize(
+    ("image", "prefix"),
+    [
+        ("registry.istio.io/release/proxyv2:1.30.3", "registry.istio.io"),
+        ("registry.istio.io", "registry.istio.io"),
+        ("registry.istio.io.example/release/proxyv2:1.30.3", ""),
+        ("gcr.io/istio-release/pilot:1.29.6@sha256:aa", "gcr.io/istio-release"),
+        ("gcr.io/istio-testing/pilot:latest", "gcr.io/istio-testing"),
+        ("gcr.io/istio-release-of-mine/app:1", ""),
+        ("gcr.io/my-project/app:1", ""),
+        ("mirror.example/gcr.io/istio-release/pilot:1.29.6", ""),
+    ],
+)
+def test_others_images_at_the_same_host_stay(image: str, prefix: str) -> None:
+    found = images.ending(image)
+    assert (found.prefix if found else "") == prefix
+
+
+def test_a_registry_is_left_thirty_days_before_its_end() -> None:
+    assert images.leaving(images.REGISTRY, OCTOBER) is None
+    assert images.leaving(images.REGISTRY, NOVEMBER)
+    assert images.leaving(images.REGISTRY, DECEMBER)
+
+
 def test_an_announced_end_is_told_with_what_to_do() -> None:
-    (said,) = images.announced([images.REGISTRY, images.DOCKER, images.REGISTRY], NOVEMBER)
+    (said,) = images.announced(
+        [images.REGISTRY, images.DOCKER, images.REGISTRY], date(2026, 11, 25)
+    )
     assert said.startswith("registry.istio.io ends (out on 2026-12-08, 2026-12-09, end December")
     assert said.endswith("with --istio-set hub=docker.io/istio")
     assert "has ended" in images.announced([images.REGISTRY], DECEMBER)[0]

@@ -67,6 +67,19 @@ def test_require_all_makes_not_claimed_a_failure() -> None:
     assert ended("passed", "not-claimed", require_all=True).exit_code(0) == 12
 
 
+def test_require_all_lists_on_the_terminal_what_was_not_tested(runs: SmallRuns) -> None:
+    runs.claims(
+        "01_cluster",
+        "from fixtures.claims import NotTested\n"
+        "@so()\ndef test_a(cluster): inspected_one(1)\n"
+        "@so()\ndef test_b(cluster): raise NotTested('nothing may be written')\n",
+    )
+    ended = runs.run("--require-all")
+    assert ended.code == 12
+    assert "Required and not tested (1):" in ended.output
+    assert "   cluster/b: nothing may be written" in ended.output
+
+
 def test_require_all_lets_be_what_is_no_part_of_the_mesh() -> None:
     made = ended("passed", "not-claimed", require_all=True)
     made.results = {k: replace(a, required=False) for k, a in made.results.items()}

@@ -14,6 +14,7 @@ import pytest
 from fixtures.istio import releases
 from fixtures.istio.releases import (
     bookinfo,
+    defaults,
     expected,
     gateway,
     images,
@@ -64,6 +65,7 @@ ONE_FOR_EACH: tuple[Sequence[Row[Any]], ...] = (
     telemetry.DEFAULT_TRACING,
     telemetry.LOG_FORMATS,
     telemetry.TRACING_PROVIDERS,
+    *defaults.TABLES.values(),
     webhooks.METRICS_DENIALS,
     overrides.SPELLINGS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -113,6 +113,21 @@ def test_what_is_wrong_is_said_in_istiods_words(objects: Objects) -> None:
     assert "got False, AddressNotAssigned: address pending" in message
 
 
+@pytest.mark.parametrize("status", ["True", "False"])
+def test_a_listener_that_is_not_valid_is_told_with_its_reason(
+    objects: Objects, status: str
+) -> None:
+    why = told("Accepted", status, reason="ListenersNotValid", message="invalid listeners")
+    bad = told("ResolvedRefs", "False", reason="InvalidCertificateRef", message="no such secret")
+    more = [told("Conflicted", "False"), bad]
+    objects.gateway["status"]["conditions"][0] = why
+    objects.gateway["status"]["listeners"].append({"name": "https", "conditions": more})
+    assert (
+        f"got {status}, ListenersNotValid: invalid listeners; listener https: ResolvedRefs False, "
+        "InvalidCertificateRef: no such secret"
+    ) in seen(gateway(objects).expect_programmed)
+
+
 def test_nothing_said_is_told_so(objects: Objects) -> None:
     objects.gateway["status"] = {}
     assert "Accepted of Gateway bookinfo-gateway: expected True, got no such condition" in seen(
@@ -187,16 +202,26 @@ def test_a_port_that_a_reader_may_not_bind_is_forwarded_from_another(objects: Ob
 # When it is not asked
 
 
-def sample(*served: str, istio: str = "1.31.0", refusal: Refused | None = None) -> Sample:
-    def apply(*_: Any) -> None:
+def sample(
+    *served: str,
+    istio: str = "1.31.0",
+    refusal: Refused | None = None,
+    kinds: tuple[str, ...] = ("gatewayclasses", "gateways", "httproutes"),
+) -> Sample:
+    def apply(documents: Iterable[Body], *_: Any) -> None:
         if refusal:
             raise refusal
+        applied.extend(one["apiVersion"] for one in documents)
 
-    kinds = SimpleNamespace(
+    applied: list[str] = []
+    discovery = SimpleNamespace(
         served=lambda _: served,
+        plurals=lambda *_: frozenset(kinds),
         place_of=lambda b: (SimpleNamespace(plural=b["kind"], kind=b["kind"]), True),
     )
-    kube: Any = SimpleNamespace(kinds=kinds, apply=apply, delete=lambda *_: None)
+    kube: Any = SimpleNamespace(
+        kinds=discovery, apply=apply, delete=lambda *_: None, applied=applied
+    )
     return Sample(kube, expected(istio, "v1.35.0", ["v1.35.0"]))
 
 
@@ -210,10 +235,29 @@ def test_a_way_in_leads_to_the_gateway_that_istiod_makes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("istio", "served", "written"),
+    [
+        ("1.31.0", ("v1", "v1beta1"), "v1"),
+        ("1.23.0", ("v1", "v1beta1"), "v1beta1"),
+        ("1.28.0", ("v1beta1",), "v1beta1"),
+    ],
+    ids=["both", "the sample's own", "the one that istiod reads"],
+)
+def test_it_is_written_in_a_version_that_is_served(
+    istio: str, served: tuple[str, ...], written: str
+) -> None:
+    of = sample(*served, istio=istio)
+    enter(of)
+    kube: Any = of.kube
+    assert set(kube.applied) == {f"gateway.networking.k8s.io/{written}"}
+
+
+@pytest.mark.parametrize(
     ("of", "words"),
     [
         (sample("v1beta1", istio="1.15.0"), "of Istio 1.15.0 has no variant"),
         (sample("v1beta1"), "written in gateway.networking.k8s.io/v1, this cluster serves"),
+        (sample("v1", kinds=("gatewayclasses",)), "in part: there is no Gateway, HTTPRoute"),
         (
             sample(
                 "v1", refusal=Refused(403, reason="Forbidden", message="gateways is forbidden")
@@ -221,7 +265,7 @@ def test_a_way_in_leads_to_the_gateway_that_istiod_makes() -> None:
             "may not: gat",
         ),
     ],
-    ids=["older", "version", "forbidden"],
+    ids=["older", "version", "in part", "forbidden"],
 )
 def test_what_cannot_be_asked_is_not_claimed_and_says_why(of: Sample, words: str) -> None:
     with pytest.raises(NotTested, match=words):

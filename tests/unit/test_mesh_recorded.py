@@ -17,8 +17,9 @@ from fixtures.claims.waiting import wait_policy
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.injected import InjectedSample
-from fixtures.istio.releases import expected
+from fixtures.istio.releases import expected, versions
 from fixtures.istio.releases.bookinfo import NAMESPACE
+from fixtures.istio.releases.rows import NOT_SEEN
 from fixtures.istio.sample import Sample, Snapshot
 from fixtures.k8s import Body
 from fixtures.k8s.deployment import await_images
@@ -79,6 +80,7 @@ def claims(module: ModuleType, noun: str) -> list[Any]:
         if name.startswith("test_")
         and list(inspect.signature(test).parameters) == [noun]
         and _feature(test) not in {"port-forward", "gateway-api"}  # nor what was not installed
+        and name != "test_every_other_istiod_is_rolled_out"  # see tests.judge.test_living_planes
     ]
 
 
@@ -166,6 +168,26 @@ def test_a_kubernetes_that_is_known_not_to_fit_is_not_claimed() -> None:
     subject = Cluster.read(kube, "1.29.6", any_version=True)
     with pytest.raises(NotTested, match=r"supports Kubernetes 1\.31 to 1\.35, this is v1\.29\.1"):
         subject.expect_supported()
+
+
+def test_an_istio_that_is_older_than_the_tables_is_one_claim() -> None:
+    kube = recorded("1-fresh-cluster", RAW)
+    assert "version of Istio: expected 1.13 or newer" in str(
+        seen(Cluster.read(kube, "1.12.9").expect_supported)
+    )
+
+
+def test_beyond_a_range_that_is_only_inferred_nothing_is_claimed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kube = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.99.1"}})
+    row = versions.RANGES[-1]
+    inferred = replace(row, source=f"{NOT_SEEN}: a guess")
+    monkeypatch.setattr(versions, "RANGES", (*versions.RANGES[:-1], inferred))
+    with pytest.raises(NotTested, match=r"whether Istio \S+ supports v1\.99\.1: .* inferred"):
+        Cluster.read(kube, f"{row.id}.0").expect_supported()
+    old = recorded("1-fresh-cluster", {**RAW, "/version": {"gitVersion": "v1.20.1"}})
+    assert "got v1.20.1" in str(seen(Cluster.read(old, f"{row.id}.0").expect_supported))
 
 
 def test_a_namespace_that_ends_is_noticed() -> None:

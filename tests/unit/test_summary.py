@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from reports.model import Run
 from reports.summary import MOST_BYTES, as_markdown
-from reports.terminal import closing
+from reports.terminal import closing, lacking
 from tests.unit.runs import good, run
 
 GITHUBS_COMMENT = 65_536
@@ -79,3 +79,20 @@ def test_the_terminal_ends_with_warnings() -> None:
     lines = closing(replace(run(), notes=("Chosen by auto.", "WARNING: newer than this suite.")))
     assert lines[1] == "WARNING: newer than this suite."
     assert not any("Chosen" in line for line in lines)
+
+
+def test_what_require_all_requires_is_listed_everywhere() -> None:
+    assert "declare it" not in "\n".join(lacking(run()))
+    required = replace(run(), require_all=True)
+    line = "cluster/egress: this cluster does not declare it"
+    assert f"   {line}" in lacking(required)
+    assert "Required and not tested (2):" in lacking(required)
+    assert f"- **{line.replace(': ', '**: ')}" in as_markdown(required)
+
+
+def test_what_is_no_part_of_the_mesh_is_not_listed() -> None:
+    whole = replace(run(), require_all=True, missing=())
+    stage = whole.stages[0]
+    results = tuple(replace(result, required=False) for result in stage.results)
+    none = replace(whole, stages=(replace(stage, results=results),))
+    assert list(lacking(none)) == []
