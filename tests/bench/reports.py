@@ -65,9 +65,10 @@ def project(folder: Path, measured: Path) -> None:
         (folder / "suites" / f"test_{stage}.py").write_text(source)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print what it costs."""
-    argparse.ArgumentParser(prog="python -m tests.bench.reports", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.reports", description=__doc__)
+    parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder, measured = Path(name), Path(name) / "measured"
         project(folder, measured)
@@ -83,7 +84,7 @@ def main() -> int:
         _say(f"all reports: {seconds:.2f} s (at most {MOST_SECONDS:g} s)")
         _say(f"memory: {after:.0f} MiB (at most {MOST_MIB:g} MiB), {before:.0f} MiB before")
         _say(", ".join(f"{name} {size / 1024:.0f} KiB" for name, size in sizes.items()))
-        for arguments in (
+        for words in (
             ["bundle", "--reports-dir", str(out)],
             ["verify", str(out / "bundle.zip")],
             [
@@ -97,8 +98,8 @@ def main() -> int:
             ],
         ):
             began = time.perf_counter()
-            code = command(arguments)
-            _say(f"{arguments[0]}: {time.perf_counter() - began:.2f} s, exit code {code}")
+            code = command(words)
+            _say(f"{words[0]}: {time.perf_counter() - began:.2f} s, exit code {code}")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     _say(f"memory of these three: {most:.0f} MiB")
     return 0 if seconds <= MOST_SECONDS and after <= MOST_MIB else 1

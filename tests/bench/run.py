@@ -93,13 +93,13 @@ def measured(options: list[str]) -> Cost:
     return Cost(wall, cpu, peak, speed, len(report["claims"]), process.returncode)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print a row a run, and the medians."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     parser.add_argument(
         "-n", type=int, default=3, help="runs that count (3), after one to warm up"
     )
-    given, options = parser.parse_known_args()
+    given, options = parser.parse_known_args(arguments)
     _say(f"{os.cpu_count()} processors; wall and cpu in seconds, memory in MiB")
     costs = [measured(options) for _ in range(given.n + 1)][1:]
     for cost in costs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.embedded.conftest import started
 from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, run_suite
 
 Body = dict[str, Any]
+MESH = "istio-system"
 
 ROLES = {
     path.stem: list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
@@ -45,6 +47,23 @@ class Ruled:
                 self.admin.delete(f"rolebindings.{GROUP}", f"seatrial-{profile}", namespace)
         needed = [p for p in granted(ROLES[name]) if p != without]
         self.admin.apply(roles.manifest(name, needed))
+
+    def confine(self, namespace: str) -> None:
+        """Let the account read what is in one namespace, and nothing else."""
+        self.grant("readonly")
+        self.admin.delete(f"clusterrolebindings.{GROUP}", "seatrial-readonly")
+        for other in ("default", "istio-system", "kube-system"):
+            self.admin.delete(f"rolebindings.{GROUP}", "seatrial-readonly", other)
+        rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
+        rules += [{"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["create"]}]
+        named = {"apiVersion": f"{GROUP}/v1", "metadata": {"name": "seatrial-readonly"}}
+        role = {"apiGroup": GROUP, "kind": "Role", "name": "seatrial-readonly"}
+        subjects = [{"kind": "ServiceAccount", "name": HOME, "namespace": HOME}]
+        documents: list[Body] = [
+            {**named, "kind": "Role", "rules": rules},
+            {**named, "kind": "RoleBinding", "roleRef": role, "subjects": subjects},
+        ]
+        self.admin.apply(documents, namespace)
 
     def ask(self, wanted: Permission) -> None:
         """Ask for something that needs this permission, and changes nothing."""
@@ -143,12 +162,45 @@ def test_who_lacks_a_permission_reads_which_in_one_line(ruled: Ruled, tmp_path: 
         "", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "list"
     )
     ruled.grant("readonly", without=wanted)
-    done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES["readonly"])
-    assert done.returncode == 1
-    [message] = {c["message"] for c in read(tmp_path)["claims"] if c["verdict"] == "error"}
+    done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES["readonly"], "--require-all")
+    assert done.returncode == 12
+    claims = [c for c in read(tmp_path)["claims"] if "validating" in c["message"]]
+    assert {c["verdict"] for c in claims} == {"not-claimed"}
+    [message] = {c["message"] for c in claims}
     assert message == (
-        "a permission is missing: validatingwebhookconfigurations.admissionregistration.k8s.io is "
-        'forbidden: User "system:serviceaccount:seatrial:seatrial" cannot list resource '
+        "this user may not read what it is about: "
+        "validatingwebhookconfigurations.admissionregistration.k8s.io is forbidden: "
+        'User "system:serviceaccount:seatrial:seatrial" cannot list resource '
         '"validatingwebhookconfigurations" in API group "admissionregistration.k8s.io" at the '
-        "cluster scope (docs/rbac has the role that a run needs)"
+        "cluster scope"
     )
+
+
+def test_who_may_read_one_namespace_has_that_audited(ruled: Ruled, tmp_path: Path) -> None:
+    ruled.confine(MESH)
+    config = yaml.safe_load(ruled.kubeconfig.read_text())
+    config["contexts"][0]["context"]["namespace"] = MESH
+    confined = tmp_path / "confined"
+    confined.write_text(yaml.safe_dump(config))
+    options = (*PROFILES["readonly"], "--istio-version", PAIRS[0].istio)
+    done = run_suite(confined, tmp_path, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    claims = {claim["id"]: claim for claim in read(tmp_path)["claims"]}
+    assert {claim["verdict"] for claim in claims.values()} == {"passed", "not-claimed"}
+    assert claims["installation/istiod-is-rolled-out"]["verdict"] == "passed"
+    assert claims["workloads/the-root-certificate-lasts"]["verdict"] == "passed"
+    synced = claims["workloads/every-proxy-is-in-sync"]
+    assert synced["examined"] > 1
+    assert re.fullmatch(
+        r"it holds of what is seen \(\d+ pods\); this user may not list pods in all namespaces "
+        r"\(only in istio-system\)",
+        synced["message"],
+    )
+    assert 'cannot list resource "nodes"' in claims["cluster/every-node-is-ready"]["message"]
+
+
+def test_who_may_read_no_istiod_is_told_what_to_say(ruled: Ruled, tmp_path: Path) -> None:
+    ruled.confine(HOME)
+    done = run_suite(ruled.kubeconfig, tmp_path, *PROFILES["readonly"])
+    assert done.returncode == 10
+    assert "add --profile readonly --istio-version VERSION" in done.stdout

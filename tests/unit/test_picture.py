@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import pytest
 
 from fixtures.claims import NotTested, observing
-from fixtures.k8s import Body, Refused
-from fixtures.k8s.picture import PODS, Picture, changed
+from fixtures.k8s import Body, Forbidden, Refused
+from fixtures.k8s.picture import NAMESPACES, PODS, Picture, changed
 from fixtures.k8s.pod import Pod
 from fixtures.providers.read_once import ReadOnce
 from tests.unit.states import FakeKube, as_kube
@@ -45,12 +45,15 @@ class Kept(FakeKube):
 
     known_namespaces = ("own",)
 
-    def __init__(self, *pods: Body, forbidden: tuple[str | None, ...] = ()) -> None:
+    def __init__(
+        self, *pods: Body, forbidden: tuple[str | None, ...] = (), listed: bool = True
+    ) -> None:
         names = dict.fromkeys(one["metadata"]["namespace"] for one in pods)
         super().__init__({"v1/pods": list(pods), "v1/namespaces": list(map(namespace, names))})
         self.kept = ReadOnce()
         self.asked: list[tuple[str, str | None]] = []
         self.forbidden = forbidden
+        self.listed = listed
 
     @property
     def read_once(self) -> ReadOnce:
@@ -61,8 +64,10 @@ class Kept(FakeKube):
     ) -> tuple[T, ...]:
         where = chosen.get("namespace")
         self.asked.append((kind, where))
+        if kind == NAMESPACES and not self.listed:
+            raise Forbidden(403, message="namespaces is forbidden")
         if kind == PODS and where in self.forbidden:
-            raise Refused(403, reason="Forbidden", message="pods is forbidden")
+            raise Forbidden(403, reason="Forbidden", message="pods is forbidden")
         return super().read(kind, shape, make, **chosen)
 
 
@@ -127,7 +132,7 @@ def test_what_a_user_may_not_see_is_named_with_the_permission() -> None:
     kube = Kept(pod("a"), pod("b", "other"), forbidden=(None, "other"))
     seen = picture(kube)
     assert [one.name for one in seen.pods()] == ["a"]
-    missing = r"of the 1 that are seen.*may not list pods in all namespaces \(only in app\)"
+    missing = r"what is seen \(1 pods\).*may not list pods in all namespaces \(only in app\)"
     with pytest.raises(NotTested, match=missing):
         seen.expect_whole(PODS)
     whole = Kept(pod("a"))
@@ -156,3 +161,23 @@ def test_what_changed_meanwhile_is_told_in_one_line() -> None:
         changed([])
         changed(["pod a", "pod b", "pod c", "pod d", "pod e"])
     assert told.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
+
+
+def test_who_may_not_list_namespaces_has_those_read_that_the_context_names() -> None:
+    kube = Kept(pod("a", "own"), pod("b", "other"), forbidden=(None, "other"), listed=False)
+    seen = picture(kube)
+    assert [one.name for one in seen.pods()] == ["a"]
+    assert [one.name for one in seen.namespaces()] == ["own"]
+    assert seen.sees("own", PODS)
+    assert not seen.sees("other", PODS)
+    with pytest.raises(NotTested, match=r"may not list namespaces \(only get own\)"):
+        seen.expect_whole(NAMESPACES)
+
+
+def test_a_kind_of_a_definition_that_is_half_installed_has_no_objects() -> None:
+    class Half(Kept):
+        def read(self, *_: Any, **__: Any) -> Any:
+            raise Refused(404, message="the server could not find the requested resource")
+
+    assert picture(Half()).objects("wasmplugins.extensions.istio.io") == ()
+    assert picture(Half()).whole("gateways.gateway.networking.k8s.io") == ()
