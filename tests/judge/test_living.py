@@ -54,19 +54,19 @@ def kube() -> Replay:
     return replayed("7-gateway", apart=True)
 
 
-def fails(ask: Callable[[], object]) -> str:
+def fails(request: Callable[[], object]) -> str:
     """How a claim fails."""
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return str(caught.value)
 
 
-def holds(ask: Callable[[], object]) -> Observations:
+def holds(request: Callable[[], object]) -> Observations:
     """What a claim that holds says of it."""
-    with observing() as told:
-        ask()
-    assert told.inspected, "it looked at nothing"
-    return told
+    with observing() as observations:
+        request()
+    assert observations.inspected, "it looked at nothing"
+    return observations
 
 
 def of(kube: Replay, noun: str) -> Any:
@@ -77,29 +77,29 @@ def of(kube: Replay, noun: str) -> Any:
 def refused(words: str, deployment: Body) -> None:
     """A Deployment that is refused a second pod."""
     deployment["spec"]["replicas"] = 2
-    told = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
-    told |= {"message": words, "lastTransitionTime": LONG_AGO}
-    deployment["status"]["conditions"].append(told)
+    fields = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+    fields |= {"message": words, "lastTransitionTime": LONG_AGO}
+    deployment["status"]["conditions"].append(fields)
 
 
 def test_living_B1_the_api_server_cannot_reach_the_injector(kube: Replay) -> None:
     kube.change(DEPLOYMENTS, "ratings", partial(refused, UNREACHABLE))
     kube.change(DEPLOYMENTS, "reviews-v2", partial(refused, UNREACHABLE))
-    said = fails(of(kube, "fleet").expect_created)
-    assert "2 of 8 workloads of the mesh" in said
-    assert "Deployment bookinfons/ratings-v1 (1 of 2 pods, for " in said
-    assert said.count(UNREACHABLE) == 1, "the same words twice"
+    message = fails(of(kube, "fleet").expect_created)
+    assert "2 of 8 workloads of the mesh" in message
+    assert "Deployment bookinfons/ratings-v1 (1 of 2 pods, for " in message
+    assert message.count(UNREACHABLE) == 1, "the same words twice"
 
 
 def test_living_B2_pod_security_refuses_injected_pods(kube: Replay) -> None:
     kube.change(DEPLOYMENTS, "ratings", partial(refused, FORBIDDEN))
-    said = fails(of(kube, "fleet").expect_created)
-    assert "since 2026-01-02 03:04:05 UTC" in said
-    assert FORBIDDEN in said
+    message = fails(of(kube, "fleet").expect_created)
+    assert "since 2026-01-02 03:04:05 UTC" in message
+    assert FORBIDDEN in message
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job"])
-def test_living_B2_kinds_that_tell_it_in_events_alone(kube: Replay, kind: str) -> None:
+def test_living_B2_kinds_that_report_it_in_events_alone(kube: Replay, kind: str) -> None:
     meta = {"name": "db", "namespace": "bookinfons"}
     spec = {"replicas": 2, "template": {"metadata": {"labels": {}}, "spec": {"containers": []}}}
     counts = {"replicas": 1, "active": 0, "desiredNumberScheduled": 2, "currentNumberScheduled": 1}
@@ -117,16 +117,16 @@ def test_living_B2_kinds_that_tell_it_in_events_alone(kube: Replay, kind: str) -
         "lastTimestamp": LONG_AGO,
     }
     kube.add("events", event)
-    said = fails(of(kube, "fleet").expect_created)
-    assert f"{kind} bookinfons/db" in said
-    assert FORBIDDEN in said
+    message = fails(of(kube, "fleet").expect_created)
+    assert f"{kind} bookinfons/db" in message
+    assert FORBIDDEN in message
 
 
 def test_living_H13_a_quota_that_is_used_up_is_not_istios_doing(kube: Replay) -> None:
     kube.change(DEPLOYMENTS, "ratings", partial(refused, QUOTA))
-    (told,) = holds(of(kube, "fleet").expect_created).notes
-    assert "not Istio's doing" in told
-    assert QUOTA in told
+    (reported,) = holds(of(kube, "fleet").expect_created).notes
+    assert "not Istio's doing" in reported
+    assert QUOTA in reported
 
 
 def in_init(container: str, pod: Body, **state: Any) -> None:
@@ -154,10 +154,10 @@ CRASHES = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s re
 def test_living_B3_injected_pods_never_leave_init(kube: Replay) -> None:
     kube.change("pods", "ratings", partial(in_init, "istio-init", **CRASHES))
     kube.change("pods", "reviews-v1", partial(in_init, "istio-init", **CRASHES))
-    said = fails(of(kube, "fleet").expect_started)
-    assert "2 of 6 pods of the mesh" in said
-    assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in said
-    assert "CrashLoopBackOff: back-off 40s restarting failed" in said
+    message = fails(of(kube, "fleet").expect_started)
+    assert "2 of 6 pods of the mesh" in message
+    assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in message
+    assert "CrashLoopBackOff: back-off 40s restarting failed" in message
 
 
 def test_living_B3_a_sidecar_that_never_starts_keeps_its_pod_in_init(kube: Replay) -> None:
@@ -166,9 +166,9 @@ def test_living_B3_a_sidecar_that_never_starts_keeps_its_pod_in_init(kube: Repla
         pod["status"]["initContainerStatuses"][0]["state"] = {"terminated": {"exitCode": 0}}
 
     kube.change("pods", "ratings", change)
-    said = fails(of(kube, "fleet").expect_started)
-    assert "stays in Init, container istio-proxy, " in said
-    assert "since 2026-01-02 03:04:05 UTC: it runs and has not started" in said
+    message = fails(of(kube, "fleet").expect_started)
+    assert "stays in Init, container istio-proxy, " in message
+    assert "since 2026-01-02 03:04:05 UTC: it runs and has not started" in message
 
 
 def creating(pod: Body) -> None:
@@ -217,9 +217,9 @@ def test_living_B6_pods_that_never_leave_container_creating(
 ) -> None:
     kube.change("pods", "ratings", creating)
     about(kube, "ratings", reason, words)
-    said = fails(of(kube, "fleet").expect_started)
-    assert "Deployment bookinfons/ratings-v1 stays in ContainerCreating, for " in said
-    assert f"{reason}: {words}" in said
+    message = fails(of(kube, "fleet").expect_started)
+    assert "Deployment bookinfons/ratings-v1 stays in ContainerCreating, for " in message
+    assert f"{reason}: {words}" in message
 
 
 @pytest.mark.parametrize(
@@ -233,11 +233,11 @@ def test_living_H13_a_pod_that_waits_for_something_else(
     kube.change("pods", "ratings", creating)
     if reason:
         about(kube, "ratings", reason, words)
-    (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert told.startswith(
+    (reported,) = holds(of(kube, "fleet").expect_started).notes
+    assert reported.startswith(
         "of the mesh, but not Istio's doing: Deployment bookinfons/ratings-v1 stays in"
     )
-    assert words in told
+    assert words in reported
 
 
 def test_living_H13_an_image_of_the_users_that_cannot_be_pulled(kube: Replay) -> None:
@@ -247,9 +247,9 @@ def test_living_H13_an_image_of_the_users_that_cannot_be_pulled(kube: Replay) ->
             one.update(state={"waiting": waiting}, ready=False)
 
     kube.change("pods", "ratings", change)
-    (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert "ratings-v1 does not start, container ratings, for 60 min" in told
-    assert 'ImagePullBackOff: Back-off pulling image "nowhere/x"' in told
+    (reported,) = holds(of(kube, "fleet").expect_started).notes
+    assert "ratings-v1 does not start, container ratings, for 60 min" in reported
+    assert 'ImagePullBackOff: Back-off pulling image "nowhere/x"' in reported
 
 
 def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
@@ -259,8 +259,8 @@ def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
             "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient cpu.",
         }
-        told = {"type": "PodScheduled", "status": "False", "lastTransitionTime": LONG_AGO, **why}
-        pod["status"] = {"phase": "Pending", "conditions": [told]}
+        fields = {"type": "PodScheduled", "status": "False", "lastTransitionTime": LONG_AGO, **why}
+        pod["status"] = {"phase": "Pending", "conditions": [fields]}
 
     kube.change("pods", "ratings", unschedulable)
     kube.change("pods", "reviews-v1", lambda pod: pod["status"].update(phase="Succeeded"))
@@ -269,9 +269,9 @@ def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
         "reviews-v2",
         lambda pod: pod.update(status={"phase": "Failed", "reason": "Evicted"}),
     )
-    (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert "ratings-v1 fits no node" in told
-    assert "Insufficient cpu" in told
+    (fields,) = holds(of(kube, "fleet").expect_started).notes
+    assert "ratings-v1 fits no node" in fields
+    assert "Insufficient cpu" in fields
     assert not holds(of(kube, "fleet").expect_proxies_ready).notes
 
 
@@ -290,9 +290,9 @@ def unready(pod: Body, **changes: Any) -> None:
 
 def test_a_proxy_that_is_not_ready_is_named_with_its_workload(kube: Replay) -> None:
     kube.change("pods", "ratings", unready)
-    said = fails(of(kube, "fleet").expect_proxies_ready)
-    assert "ratings-v1 runs and is not ready, container istio-proxy" in said
-    assert "containers with unready status: [istio-proxy]" in said
+    message = fails(of(kube, "fleet").expect_proxies_ready)
+    assert "ratings-v1 runs and is not ready, container istio-proxy" in message
+    assert "containers with unready status: [istio-proxy]" in message
 
 
 def test_a_proxy_that_goes_on_restarting_is_noticed_and_one_that_did_is_not(kube: Replay) -> None:
@@ -309,10 +309,10 @@ def test_a_proxy_that_goes_on_restarting_is_noticed_and_one_that_did_is_not(kube
     kube.change("pods", "reviews-v1", partial(change, at=lately, times=1))
     holds(of(kube, "fleet").expect_proxies_ready)
     kube.change("pods", "ratings", partial(change, at=lately, times=9))
-    said = fails(of(kube, "fleet").expect_proxies_ready)
-    assert "ratings-v1 restarts again and again, container istio-proxy" in said
-    assert "9 restarts" in said
-    assert "exit code 137, OOMKilled" in said
+    message = fails(of(kube, "fleet").expect_proxies_ready)
+    assert "ratings-v1 restarts again and again, container istio-proxy" in message
+    assert "9 restarts" in message
+    assert "exit code 137, OOMKilled" in message
 
 
 def labelled(labels: dict[str, str], namespace: Body) -> None:
@@ -328,38 +328,40 @@ def left_out(configuration: Body) -> None:
         )
 
 
-def test_living_B4_no_injector_chooses_a_namespace_that_asks(kube: Replay) -> None:
+def test_living_B4_no_injector_chooses_a_namespace_that_requests_it(kube: Replay) -> None:
     kube.change(INJECTORS, "istio", left_out)
     holds(of(kube, "fleet").expect_chosen)
     asks = {"istio-injection": "enabled", "control-plane": "x"}
     kube.change("namespaces", "bookinfons", partial(labelled, asks))
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert "namespace bookinfons (istio-injection=enabled): no injector: " in said
-    assert "requires of the namespace control-plane DoesNotExist" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert "namespace bookinfons (istio-injection=enabled): no injector: " in message
+    assert "requires of the namespace control-plane DoesNotExist" in message
 
 
 @pytest.mark.parametrize("revision", ["nope", "default-2"])
 def test_living_B4_a_revision_that_is_gone(kube: Replay, revision: str) -> None:
     kube.change("namespaces", "bookinfons", partial(labelled, {"istio.io/rev": revision}))
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert f"no injector of revision or tag {revision} (there are: default)" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert f"no injector of revision or tag {revision} (there are: default)" in message
 
 
-def test_living_B4_a_workload_that_asks_for_another_revision_than_there_is(kube: Replay) -> None:
+def test_living_B4_a_workload_that_requests_another_revision_than_there_is(kube: Replay) -> None:
     kube.change("namespaces", "bookinfons", partial(labelled, {}))
 
     def change(deployment: Body) -> None:
         deployment["spec"]["template"]["metadata"]["labels"]["istio.io/rev"] = "blue"
 
     kube.change(DEPLOYMENTS, "ratings", change)
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert "Deployment bookinfons/ratings-v1 (istio.io/rev=blue): no injector of revision" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert (
+        "Deployment bookinfons/ratings-v1 (istio.io/rev=blue): no injector of revision" in message
+    )
 
 
 def test_living_B4_an_injector_whose_istiod_is_gone(kube: Replay) -> None:
     kube.remove("services", "istiod")
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert "Service istio-system/istiod of an injector that pods ask for" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert "Service istio-system/istiod of an injector that pods ask for" in message
 
 
 def test_two_injectors_for_one_namespace_are_one_too_many(kube: Replay) -> None:
@@ -373,7 +375,7 @@ def test_two_injectors_for_one_namespace_are_one_too_many(kube: Replay) -> None:
     assert "2 injectors: namespace.sidecar" in fails(of(kube, "fleet").expect_chosen)
 
 
-def test_match_conditions_are_said_to_be_beyond_us(kube: Replay) -> None:
+def test_match_conditions_are_reported_to_be_beyond_us(kube: Replay) -> None:
     def change(configuration: Body) -> None:
         for entry in configuration["webhooks"]:
             entry["matchConditions"] = [{"name": "x", "expression": "object.spec.y != 'z'"}]
