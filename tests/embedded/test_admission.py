@@ -234,7 +234,7 @@ _BROKEN = {
     ),
     "no-path": (
         {"service": {"namespace": "istio-system", "name": "istiod", "path": "/x", "port": 443}},
-        "failed to call webhook: the server could not find the setup resource",
+        "failed to call webhook: the server could not find the requested resource",
     ),
 }
 

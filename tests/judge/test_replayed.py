@@ -58,9 +58,10 @@ NOT_RECORDED = {
     "webhooks/a-bad-metrics-port-is-refused": "Istio 1.29.6 takes any port for that of metrics",
     "installation/the-gateway-api-in-use-is-watched": "the Gateway API was not installed",
     "addons/*": "the add-ons were not installed",
+    "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
-NOUNS_NOT_RECORDED = {"api_gateway", "api_client"}
+NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways", "ambient", "waypoints"}
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
 VARIANTS = {
     "classic": ("classic/injected", frozenset[str](), "", DEMO),
@@ -75,6 +76,7 @@ VARIANTS_NOUNS = {
     "init_containers",
     "workloads",
     "fleet",
+    "gateways",
 }
 NOT_OF_VARIANTS = {"port-forward", "writes"}
 UNSCHEDULABLE = "one pod of the sample found no room on the recorded node"
@@ -179,7 +181,15 @@ def test_a_claim_holds_of_a_real_cluster(
 
 
 # An ambient mesh, of a later release: what is asked of any mesh.
-AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads", "fleet"}
+AMBIENT_NOUNS = {
+    "cluster",
+    "control_plane",
+    "node_agent",
+    "webhooks",
+    "workloads",
+    "fleet",
+    "ambient",
+}
 NOT_OF_AMBIENT = {"installation/every-other-istiod-is-rolled-out": ONE_ISTIOD}
 NONE_ASKS = "no namespace of it asks for sidecars"
 NOT_OF_AMBIENT |= {
