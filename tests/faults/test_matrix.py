@@ -11,7 +11,8 @@ import pytest
 
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL
 from fixtures.faults.catalog.names import SAMPLE
-from fixtures.faults.matrix import has_cni, judge, main, table
+from fixtures.faults.matrix import Broken, Noticed, has_cni, judge, main, table
+from tests.golden import Golden
 
 FAULT = replace(
     CATALOGUE["gateway-object-deleted"], fails=("gateway/one",), words=(), blocks=(12,)
@@ -124,3 +125,17 @@ def test_an_option_that_no_run_has_is_refused_at_once(
         main([option, "gateway-object-deleted"])
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    golden: Golden,
+) -> None:
+    def press(*_: object) -> Noticed:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Broken, "run", press)
+    assert main(["--only", "dns-down", "--reports-dir", str(tmp_path)]) == 2
+    golden(capsys.readouterr().out.splitlines()[-1])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import Golden
+
 ROOT = Path(__file__).parents[2]
 # Presses Ctrl-C at the moment in which a module is imported.
 PRESSED = """
@@ -48,11 +50,13 @@ def pressed(tmp_path: Path, module: str, at: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize(("module", "at"), STARTS)
-def test_ctrl_c_while_importing_is_one_line(tmp_path: Path, module: str, at: str) -> None:
+def test_ctrl_c_while_importing_is_one_line(
+    tmp_path: Path, module: str, at: str, golden: Golden
+) -> None:
     ended = pressed(tmp_path, module, at)
     assert (ended.returncode, ended.stdout) == (2, "")
     [line] = ended.stderr.split("\n")[1:-1]
-    assert line == "Ctrl-C: stopped before the run began; nothing was made."
+    golden(line)
     assert [path.name for path in tmp_path.iterdir()] == ["sitecustomize.py"]
 
 
@@ -61,3 +65,31 @@ def test_ctrl_c_while_collecting_is_the_runs_own(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "INCOMPLETE: stopped by Ctrl-C" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "at"),
+    [
+        (("fixtures.providers.embedded", "--istio-version=1.31", "--kubeconfig=kc"), "asyncio"),
+        (("fixtures.providers", "clean"), "kubernetes"),
+        (("fixtures.faults.matrix",), "concurrent.futures"),
+        (("reports", "compare", "a", "b"), "jinja2"),
+    ],
+    ids=["embedded", "clean", "matrix", "compare"],
+)
+def test_ctrl_c_is_no_traceback_of_any_command(
+    tmp_path: Path, command: tuple[str, ...], at: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PRESSED)
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PRESS_AT": at},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode != 0
+    assert (ended.stdout, ended.stderr) == ("", "\nCtrl-C: stopped.\n")
