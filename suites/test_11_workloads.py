@@ -94,3 +94,13 @@ def test_every_proxy_is_in_sync(workloads: Workloads) -> None:
 )
 def test_the_root_certificate_lasts(workloads: Workloads) -> None:
     workloads.expect_root_to_last()
+
+
+@claim(
+    "No certificate that istiod or a gateway serves is about to end: each was renewed in time.",
+    source="Istio, plug in CA certificates, secure gateways; RFC 5280, 4.1.2.5",
+    hint="The notes list each with the days left. Who renews it: istiod, cert-manager, a person?",
+    feature="port-forward",
+)
+def test_no_certificate_is_about_to_end(workloads: Workloads) -> None:
+    workloads.expect_certificates_to_last()

@@ -161,7 +161,7 @@ def test_living_h2_a_proxy_that_no_revision_serves_is_still_noticed() -> None:
     assert f"not connected to any istiod in bookinfons/{lost}" in message(kube)
 
 
-def test_living_h9_an_istiod_elsewhere_is_asked() -> None:
+def test_living_h9_an_istiod_elsewhere_is_read() -> None:
     kube, istiod, entries = mesh()
     another_istiod(kube, istiod, "istiod-asm-1-28-x", **{"istio.io/rev": "asm-1-28"})
     kube.change("pods", "istiod-asm-1-28-x", _move_to("aks-istio-system"))
@@ -184,7 +184,7 @@ def test_living_h3_debug_pages_that_are_off_leave_it_not_claimed_at_once(status:
     assert kube.fetched == [istiod], "it waited for what does not come"
 
 
-def test_living_h3_where_one_of_two_is_off_the_other_still_tells() -> None:
+def test_living_h3_where_one_of_two_is_off_the_other_still_reports() -> None:
     kube, istiod, entries = mesh()
     another_istiod(kube, istiod, "istiod-blue-1", **{"istio.io/rev": "blue"})
     kube.lists(istiod, *entries[3:])
@@ -252,7 +252,7 @@ def test_living_b5_every_type_that_the_page_names_is_compared(url: str, words: s
     assert text.startswith(f"1 of {len(entries)} pods: expected in sync, got STALE: {words} not")
 
 
-def test_living_b5_rejections_are_told_beside_it() -> None:
+def test_living_b5_rejections_are_reported_beside_it() -> None:
     kube, istiod, entries = mesh()
     kube.metrics = (
         "# TYPE pilot_total_xds_rejects counter\n"
@@ -265,7 +265,7 @@ def test_living_b5_rejections_are_told_beside_it() -> None:
     assert observed.notes == ["since their istiod started, proxies rejected Listener 3 times"]
 
 
-def test_living_b5_ztunnel_is_asked_like_any_other_proxy() -> None:
+def test_living_b5_ztunnel_is_read_like_any_other_proxy() -> None:
     kube = Pages("ambient/bookinfo", kubernetes="v1.37.2")
     [entry] = BY_HAND["ambient"].json("istio/istiod-syncz.json")
     istiod = kube.list("pods", labels="app=istiod")[0]["metadata"]["name"]
@@ -352,7 +352,7 @@ def moved(namespace: str) -> tuple[Pages, Expected]:
 
 
 @pytest.mark.parametrize("namespace", ["aks-istio-system", "istio-system"])
-def test_living_h9_every_claim_on_istiod_is_asked_where_it_is(namespace: str) -> None:
+def test_living_h9_every_claim_on_istiod_is_requested_where_it_is(namespace: str) -> None:
     kube, rows = moved(namespace) if namespace != "istio-system" else (mesh()[0], None)
     plane = placed(kube, rows or workloads(kube).expected)
     kube.add("namespaces", {"metadata": {"name": namespace}, "status": {"phase": "Active"}})
@@ -463,3 +463,49 @@ def test_living_h9_of_an_istiod_elsewhere_nothing_is_claimed_and_nothing_fails()
             claim()
     plane.expect_images()  # of the gateways
     Workloads(plane).expect_redirection()
+
+
+def as_sidecar(version: str, revision: str) -> Any:
+    """A pod with the proxy of a release, injected by a revision."""
+
+    def change(body: Body) -> None:
+        body["metadata"].setdefault("annotations", {})["istio.io/rev"] = revision
+        for container in [*body["spec"]["initContainers"], *body["spec"]["containers"]]:
+            if container["name"] == "istio-proxy":
+                container["image"] = f"docker.io/istio/proxyv2:{version}"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("version", "revision", "why"),
+    [
+        ("1.30.1", "blue", ""),
+        ("1.29.6", "blue", ""),
+        ("1.28.0", "default", ""),
+        ("1.30.1", "default", "sidecar 1.30.1 under istiod 1.29.6"),
+        ("1.28.0", "blue", "sidecar 1.28.0 under istiod-blue 1.30.1"),
+        ("1.30.1", "of-nobody", "sidecar 1.30.1 under istiod 1.29.6"),
+    ],
+)
+def test_living_h2_a_sidecar_is_held_against_the_istiod_of_its_revision(
+    version: str, revision: str, why: str
+) -> None:
+    kube, plane = with_canary()
+    kube.change("pods", "ratings-v1", as_sidecar(version, revision))
+    if not why:
+        Workloads(plane).expect_versions()
+        return
+    with pytest.raises(ClaimFailed) as caught:
+        Workloads(plane).expect_versions()
+    assert str(caught.value.got).startswith(why)
+
+
+def test_living_h2_sidecars_of_a_patch_with_known_holes_are_told_of() -> None:
+    kube, plane = with_canary("1.30.4")
+    kube.change("pods", "ratings-v1", as_sidecar("1.30.3", "blue"))
+    observed = start_observing()
+    Workloads(plane).expect_versions()
+    assert [line for line in observed.notes if "1.30" in line] == [
+        "sidecars: Istio 1.30.3 has known holes (ISTIO-SECURITY-2026-006): take 1.30.4 or newer"
+    ]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from fixtures.traffic.certificate import Certificate, NotTrusted
+from fixtures.traffic.certificate import Certificate, NotTrusted, served_chain
 
 NAME = "istiod.istio-system.svc"
 
@@ -71,7 +71,7 @@ def test_another_name_is_not_trusted() -> None:
 
 
 @pytest.mark.parametrize("bundle", ["", "no certificate"])
-def test_a_bundle_without_certificate_is_said_to_be_none(bundle: str) -> None:
+def test_a_bundle_without_certificate_is_reported_to_be_none(bundle: str) -> None:
     near, far = socket.socketpair()
     with near, far, pytest.raises(NotTrusted, match="holds no certificate"):
         Certificate.served(near, name=NAME, authorities=bundle)
@@ -86,3 +86,20 @@ def test_an_expired_certificate_is_not_trusted_but_its_end_can_be_read() -> None
     with serving(expired) as door:
         read = Certificate.served(door, name=NAME, authorities=the_bundle(authority), timely=False)
     assert -timedelta(days=4) < read.left() < -timedelta(days=2)
+
+
+def test_a_whole_chain_is_read_and_not_judged() -> None:
+    issuer = trustme.CA().create_child_ca()
+    ended = datetime.now(UTC) - timedelta(days=1)
+    leaf = issuer.issue_cert(NAME, not_before=ended - timedelta(days=9), not_after=ended)
+    with serving(leaf) as door:
+        own, *issuers = served_chain(door, name="another.name")
+    assert own.not_valid_after_utc < datetime.now(UTC)
+    assert [one.subject for one in issuers] == [own.issuer]
+
+
+def test_a_port_that_serves_no_certificate_says_so() -> None:
+    near, far = socket.socketpair()
+    far.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with near, far, pytest.raises(NotTrusted):
+        served_chain(near, name=NAME)
