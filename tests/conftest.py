@@ -3,9 +3,11 @@
 import os
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests import golden as sentences
 
 # The only reasons for which a test may be skipped, each with why it cannot be mended here.
 SKIPS = {
@@ -35,12 +37,44 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: order.get(item.path.parent.name, len(FIRST)))
 
 
-def pytest_configure() -> None:
+WRITTEN = pytest.StashKey[sentences.Sentences]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-golden`: what a test compares with a whole sentence is taken to be right."""
+    text = "write the sentences of the tests that run anew, and print the difference"
+    parser.addoption("--write-golden", action="store_true", help=text)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Iterator[sentences.Golden]:
+    """Compare a text with the next sentence of this test in `tests/golden/sentences.yaml`."""
+    test = request.node.nodeid.removeprefix("tests/").partition("[")[0]
+    known, compared = sentences.read().get(test, []), list[str]()
+
+    def compare(text: str) -> None:
+        compared.append(text)
+        if not request.config.getoption("--write-golden"):
+            assert [text] == known[len(compared) - 1 :][:1], "a wording: see tests/golden"
+
+    yield compare
+    if request.config.getoption("--write-golden"):
+        request.config.stash.setdefault(WRITTEN, {})[test] = compared
+    else:
+        assert len(compared) == len(known), "tests/golden holds more than was compared"
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Hear Ctrl-C and hang-ups, which what a CI starts in the background ignores.
 
     Runs honour an ignored signal, as under nohup; those that tests start and end by signals
     inherit ours.
+
+    Raises:
+        UsageError: sentences cannot be written by several workers.
     """
+    if config.getoption("--write-golden") and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--write-golden: one process writes; run it without -n")
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
@@ -71,6 +105,8 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end how many tests were skipped for which listed reason, and why that is."""
+    if changes := terminalreporter.config.stash.get(WRITTEN, None):
+        terminalreporter.write_line(sentences.written(changes))
     reports = terminalreporter.stats.get("skipped", [])
     for reason, why in SKIPS.items():
         if count := sum(reason in str(report.longrepr) for report in reports):

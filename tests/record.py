@@ -201,8 +201,8 @@ def written_down(recorder: Recorder) -> Iterator[None]:
     raw, logs, create = Kube.raw, Kube.logs, Kube.create
     get, served, fetch = Forward.get, Certificate.served, http.fetch
 
-    def kept(question: str, ask: Any) -> Any:
-        return answers.asked(ask, lambda answer: recorder.keep(question, answer))
+    def kept(question: str, request: Any) -> Any:
+        return answers.requested(request, lambda answer: recorder.keep(question, answer))
 
     def create_(kube: Kube, kind: str, body: Body, *where: Any, **how: Any) -> Any:
         if not how.get("dry_run"):
@@ -218,10 +218,10 @@ def written_down(recorder: Recorder) -> Iterator[None]:
         return kept(answers.pod_port(*place, path), lambda: get(forward, path, *how, **more))
 
     def served_(door: Any, *, name: str, authorities: str, timely: bool = True) -> Any:
-        def ask() -> Certificate:
+        def request() -> Certificate:
             return served(door, name=name, authorities=authorities, timely=timely)
 
-        return kept(answers.handshake(name, authorities, timely=timely), ask)
+        return kept(answers.handshake(name, authorities, timely=timely), request)
 
     def fetch_(base: str, request: http.GET, *how: Any, **more: Any) -> Any:
         question = answers.from_outside(request.path)
@@ -257,10 +257,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["KUBECONFIG"] = str(given.kubeconfig.resolve())
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as folder, written_down(recorder):
-        asked = ["suites", "--provider=existing", f"--kube-context={given.kube_context}"]
+        entries = ["suites", "--provider=existing", f"--kube-context={given.kube_context}"]
         # Its modules are loaded before the run, which can then not rewrite their asserts.
         quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning", f"--reports-dir={folder}"]
-        code = pytest.main([*asked, *quiet, *more], plugins=[recorder])
+        code = pytest.main([*entries, *quiet, *more], plugins=[recorder])
         report = json.loads((Path(folder) / "report.json").read_text())
     if not recorder.after:
         sys.stderr.write("nothing was tested, so nothing is recorded\n")

@@ -63,7 +63,7 @@ class Opened:
         """What a reader sees of our page."""
         return self.page.locator("main").inner_text()
 
-    def ask(self, expression: str) -> Any:
+    def request(self, expression: str) -> Any:
         """What JavaScript says of the page."""
         return self.page.evaluate(expression)
 

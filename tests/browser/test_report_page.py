@@ -109,7 +109,9 @@ def test_it_is_whole_without_scripts(browser: Browser, report: Path) -> None:
 @pytest.mark.parametrize("policy", [NO_STYLES, JENKINS])
 def test_it_is_whole_under_a_policy(browser: Browser, report: Path, policy: str) -> None:
     with served(report.parent, policy) as url, opened(browser, url) as shown:
-        assert shown.ask("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"
+        assert (
+            shown.request("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"
+        )
         assert whole(shown.text, report_of(report)) == []
         assert shown.page.locator("svg text", has_text="3 requests").first.is_visible()
 
@@ -184,8 +186,8 @@ def test_it_is_no_wider_than_the_screen(
     phone = size == PHONE
     how = {"viewport": size, "color_scheme": scheme, "is_mobile": phone}
     with opened(browser, report.as_uri(), **how) as shown:
-        assert shown.ask("document.documentElement.scrollWidth") <= size["width"]
-        assert shown.ask("innerWidth") == size["width"]
+        assert shown.request("document.documentElement.scrollWidth") <= size["width"]
+        assert shown.request("innerWidth") == size["width"]
         picture = tmp_path / "page.png"
         shown.page.screenshot(path=picture, full_page=True)
         assert picture.read_bytes().startswith(b"\x89PNG")
@@ -196,7 +198,7 @@ def test_it_is_no_wider_than_the_screen(
 def test_the_pictures_can_be_read(browser: Browser, report: Path, scheme: str, media: Any) -> None:
     with opened(browser, report.as_uri(), color_scheme=scheme) as shown:
         shown.page.emulate_media(media=media)
-        contrasts = shown.ask(CONTRAST)
+        contrasts = shown.request(CONTRAST)
         assert len(contrasts) > 10
         assert min(contrasts) >= 4.5
 
@@ -204,8 +206,8 @@ def test_the_pictures_can_be_read(browser: Browser, report: Path, scheme: str, m
 def test_the_pictures_text_stays_in_its_box(browser: Browser, report: Path) -> None:
     with opened(browser, report.as_uri()) as shown:
         assert shown.page.locator("svg rect.p-box").count() == 5
-        assert shown.ask(OUTSIDE_ITS_BOX) == []
-        assert shown.ask(OUTSIDE_ITS_PICTURE) == []
+        assert shown.request(OUTSIDE_ITS_BOX) == []
+        assert shown.request(OUTSIDE_ITS_PICTURE) == []
 
 
 def test_the_pictures_are_described_in_words(browser: Browser, report: Path) -> None:

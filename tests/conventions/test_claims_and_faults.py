@@ -68,7 +68,8 @@ def unbroken(claims: AbstractSet[str], versions: Pair, *, cni: bool) -> set[str]
     tested = {c for c in claims if "addons/" not in c or c.split("[")[1].rstrip("]") in brought}
     tested -= OF_CNI[not cni]
     if not any(fault in faults for fault in gateway_api.FAULTS):  # nor is that API served
-        tested -= {c for c in tested if any(f.must_fail(c) for f in gateway_api.FAULTS)}
+        of_it = [f for f in CATALOGUE.values() if f.since == gateway_api.SINCE]
+        tested -= {c for c in tested if any(f.must_fail(c) for f in of_it)}
     if version(versions.istio) < version(CHOOSY_SINCE):  # this istiod ignores no definition
         tested -= {"installation/the-gateway-api-in-use-is-watched"}
     return {c for c in tested if not any(fault.must_fail(c) for fault in faults)}

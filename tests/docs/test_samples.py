@@ -178,9 +178,9 @@ def messages() -> dict[str, str]:
 
 
 def test_the_messages_of_the_pages_are_those_of_the_code() -> None:
-    said = {s.text.strip().split(" ")[0]: s.text.strip() for s in samples("text")}
+    fields = {s.text.strip().split(" ")[0]: s.text.strip() for s in samples("text")}
     for first, message in messages().items():
-        assert message.startswith(said[first]), first
+        assert message.startswith(fields[first]), first
 
 
 def test_the_claim_of_the_page_is_one(pytester: pytest.Pytester) -> None:

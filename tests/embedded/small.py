@@ -104,8 +104,8 @@ class Small:
 
     def events(self, reason: str) -> list[str]:
         """What was told in the sample's namespace for a reason."""
-        told = self.api.list("events", NAMESPACE)
-        return [one["message"] for one in told if one["reason"] == reason]
+        reported = self.api.list("events", NAMESPACE)
+        return [one["message"] for one in reported if one["reason"] == reason]
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ def _bundle(authority: trustme.CA) -> str:
     return base64.b64encode(authority.cert_pem.bytes()).decode()
 
 
-class Asked:
+class Setup:
     """A cluster with one webhook, which answers what a test says and keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -105,22 +105,22 @@ class Asked:
 
 
 @asynccontextmanager
-async def _asked(folder: Path) -> AsyncIterator[Asked]:
-    asked = Asked()
-    webhooks = Webhooks(asked.api, asked.hooks)
-    asked.api.admission = webhooks
-    runner = await asked.serve(folder)
+async def _set_up(folder: Path) -> AsyncIterator[Setup]:
+    setup = Setup()
+    webhooks = Webhooks(setup.api, setup.hooks)
+    setup.api.admission = webhooks
+    runner = await setup.serve(folder)
     try:
-        yield asked
+        yield setup
     finally:
         await webhooks.close()
         await runner.cleanup()
 
 
-def _play(folder: Path, story: Callable[[Asked], Awaitable[None]]) -> None:
+def _play(folder: Path, story: Callable[[Setup], Awaitable[None]]) -> None:
     async def scenario() -> None:
-        async with _asked(folder) as asked:
-            await story(asked)
+        async with _set_up(folder) as setup:
+            await story(setup)
 
     asyncio.run(scenario())
 
@@ -142,20 +142,20 @@ def _play(folder: Path, story: Callable[[Asked], Awaitable[None]]) -> None:
         ({"namespaceSelector": {"matchLabels": {"istio-injection": "enabled"}}}, 0),
     ],
 )
-def test_rules_and_selectors_say_who_is_asked(tmp_path: Path, changes: Body, wanted: int) -> None:
-    async def story(asked: Asked) -> None:
-        await asked.register(**changes)
-        await asked.write(dry_run=True)
-        assert len(asked.questions) == wanted
+def test_rules_and_selectors_say_who_is_called(tmp_path: Path, changes: Body, wanted: int) -> None:
+    async def story(setup: Setup) -> None:
+        await setup.register(**changes)
+        await setup.write(dry_run=True)
+        assert len(setup.questions) == wanted
 
     _play(tmp_path, story)
 
 
-def test_the_question_tells_what_is_about_to_happen(tmp_path: Path) -> None:
-    async def story(asked: Asked) -> None:
-        await asked.register()
-        await asked.write(dry_run=True, user="mary")
-        question = asked.questions[0]
+def test_the_question_reports_what_is_about_to_happen(tmp_path: Path) -> None:
+    async def story(setup: Setup) -> None:
+        await setup.register()
+        await setup.write(dry_run=True, user="mary")
+        question = setup.questions[0]
         assert question["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
         assert question["userInfo"]["username"] == "mary"
         assert question["dryRun"] is True
@@ -167,45 +167,45 @@ def test_the_question_tells_what_is_about_to_happen(tmp_path: Path) -> None:
 
 
 def test_a_patch_is_applied_before_the_object_is_kept(tmp_path: Path) -> None:
-    async def story(asked: Asked) -> None:
+    async def story(setup: Setup) -> None:
         patch = [{"op": "add", "path": "/data/b", "value": "2"}]
         encoded = base64.b64encode(json.dumps(patch).encode()).decode()
-        asked.answer |= {"patchType": "JSONPatch", "patch": encoded}
-        await asked.register("mutating")
-        assert (await asked.write())["data"] == {"a": "1", "b": "2"}
-        assert asked.api.get("configmaps", "one", "shop")["data"] == {"a": "1", "b": "2"}
+        setup.answer |= {"patchType": "JSONPatch", "patch": encoded}
+        await setup.register("mutating")
+        assert (await setup.write())["data"] == {"a": "1", "b": "2"}
+        assert setup.api.get("configmaps", "one", "shop")["data"] == {"a": "1", "b": "2"}
 
     _play(tmp_path, story)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "told"),
+    ("status", "code", "reported"),
     [
         ({"message": "too blue"}, 400, ": too blue"),
         ({"message": "too blue", "code": 403, "reason": "Forbidden"}, 403, ": too blue"),
         ({}, 400, " without explanation"),
     ],
 )
-def test_a_refusal_is_told_in_the_servers_words(
-    tmp_path: Path, status: Body, code: int, told: str
+def test_a_refusal_is_reported_in_the_servers_words(
+    tmp_path: Path, status: Body, code: int, reported: str
 ) -> None:
-    async def story(asked: Asked) -> None:
-        asked.answer = {"allowed": False, "status": status}
-        await asked.register()
-        refusal = await asked.refused()
-        denied = f'admission webhook "hook.example.com" denied the request{told}'
+    async def story(setup: Setup) -> None:
+        setup.answer = {"allowed": False, "status": status}
+        await setup.register()
+        refusal = await setup.refused()
+        denied = f'admission webhook "hook.example.com" denied the request{reported}'
         assert (refusal.code, str(refusal)) == (code, denied)
-        assert asked.api.find("configmaps", "one", "shop") is None
+        assert setup.api.find("configmaps", "one", "shop") is None
 
     _play(tmp_path, story)
 
 
 def test_warnings_are_handed_on(tmp_path: Path) -> None:
-    async def story(asked: Asked) -> None:
-        asked.answer |= {"warnings": ["mind the gap"]}
-        await asked.register()
+    async def story(setup: Setup) -> None:
+        setup.answer |= {"warnings": ["mind the gap"]}
+        await setup.register()
         warnings: list[str] = []
-        await asked.write(warnings=warnings)
+        await setup.write(warnings=warnings)
         assert warnings == ["mind the gap"]
 
     _play(tmp_path, story)
@@ -241,55 +241,55 @@ _BROKEN = {
 
 
 @pytest.mark.parametrize("case", _BROKEN)
-def test_a_hook_that_cannot_be_asked_fails_the_write_or_is_passed_over(
+def test_a_hook_that_cannot_be_called_fails_the_write_or_is_passed_over(
     tmp_path: Path, case: str
 ) -> None:
     config, why = _BROKEN[case]
 
-    async def story(asked: Asked) -> None:
-        await asked.register(config=config)
-        refusal = await asked.refused()
-        told = f'failed calling webhook "hook.example.com": {why}'
-        assert str(refusal) == f"Internal error occurred: {told}"
+    async def story(setup: Setup) -> None:
+        await setup.register(config=config)
+        refusal = await setup.refused()
+        message = f'failed calling webhook "hook.example.com": {why}'
+        assert str(refusal) == f"Internal error occurred: {message}"
         assert (refusal.code, refusal.reason) == (500, "InternalError")
 
-    async def passed_over(asked: Asked) -> None:
-        await asked.register(config=config, failurePolicy="Ignore")
-        await asked.write()
+    async def passed_over(setup: Setup) -> None:
+        await setup.register(config=config, failurePolicy="Ignore")
+        await setup.write()
 
     _play(tmp_path, story)
     _play(tmp_path, passed_over)
 
 
 def test_a_service_without_endpoints_refuses_connections(tmp_path: Path) -> None:
-    async def story(asked: Asked) -> None:
-        await asked.register()
-        await asked.api.delete("endpointslices.discovery.k8s.io", "s", "istio-system")
-        address = asked.api.get("services", "istiod", "istio-system")["spec"].get("clusterIP", "")
-        told = f"{_POST}: dial tcp {address}:443: connect: connection refused"
-        assert str(await asked.refused()).endswith(told)
+    async def story(setup: Setup) -> None:
+        await setup.register()
+        await setup.api.delete("endpointslices.discovery.k8s.io", "s", "istio-system")
+        address = setup.api.get("services", "istiod", "istio-system")["spec"].get("clusterIP", "")
+        message = f"{_POST}: dial tcp {address}:443: connect: connection refused"
+        assert str(await setup.refused()).endswith(message)
 
     _play(tmp_path, story)
 
 
-def test_the_configurations_themselves_are_never_asked_about(tmp_path: Path) -> None:
-    async def story(asked: Asked) -> None:
+def test_the_configurations_themselves_are_never_reviewed(tmp_path: Path) -> None:
+    async def story(setup: Setup) -> None:
         everything = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"]}
-        await asked.register(rule=everything | {"resources": ["*"]})
+        await setup.register(rule=everything | {"resources": ["*"]})
         name = f"validatingwebhookconfigurations.{_GROUP}"
-        await asked.api.patch(name, "hooks", None, {"metadata": {"labels": {"a": "b"}}})
-        assert asked.questions == []
+        await setup.api.patch(name, "hooks", None, {"metadata": {"labels": {"a": "b"}}})
+        assert setup.questions == []
 
     _play(tmp_path, story)
 
 
 def test_mutating_webhooks_can_be_turned_off(tmp_path: Path) -> None:
-    async def story(asked: Asked) -> None:
-        await asked.register("mutating")
-        asked.hooks.set(OFF)
-        await asked.write(dry_run=True)
-        asked.hooks.clear(OFF)
-        await asked.write()
-        assert len(asked.questions) == 1
+    async def story(setup: Setup) -> None:
+        await setup.register("mutating")
+        setup.hooks.set(OFF)
+        await setup.write(dry_run=True)
+        setup.hooks.clear(OFF)
+        await setup.write()
+        assert len(setup.questions) == 1
 
     _play(tmp_path, story)

@@ -104,10 +104,10 @@ async def test_status_and_spec_are_written_apart() -> None:
     assert made["status"] == {}
     wanted = clone(made) | {"status": {"replicas": 9}}
     wanted["spec"]["replicas"] = 2
-    told = await api.update("deployments.apps", wanted, subresource="status")
-    assert (told["spec"]["replicas"], told["status"]) == (1, {"replicas": 9})
-    assert told["metadata"]["generation"] == 1
-    wanted = clone(told) | {"status": {}}
+    reported = await api.update("deployments.apps", wanted, subresource="status")
+    assert (reported["spec"]["replicas"], reported["status"]) == (1, {"replicas": 9})
+    assert reported["metadata"]["generation"] == 1
+    wanted = clone(reported) | {"status": {}}
     wanted["spec"]["replicas"] = 2
     scaled = await api.update("deployments.apps", wanted)
     assert (scaled["spec"]["replicas"], scaled["status"]) == (2, {"replicas": 9})
@@ -193,17 +193,17 @@ async def test_a_write_cannot_make_another_object_of_this_one() -> None:
 
 
 @in_a_loop
-async def test_a_watch_begins_with_what_is_there_and_tells_the_rest() -> None:
+async def test_a_watch_begins_with_what_is_there_and_reports_the_rest() -> None:
     api = await an_api()
     made = await api.create("configmaps", a_map(k="1"), "here")
     with api.watch("configmaps") as events:
         changed = await api.patch("configmaps", "m", "here", {"data": {"k": "2"}})
         await api.delete("configmaps", "m", "here")
-        told = [events.get_nowait() for _ in range(events.qsize())]
-    assert [event.type for event in told] == ["ADDED", "MODIFIED", "DELETED"]
-    assert told[0].object is made
-    assert told[1].object is changed
-    assert told[2].object["data"] == {"k": "2"}
+        entries = [events.get_nowait() for _ in range(events.qsize())]
+    assert [event.type for event in entries] == ["ADDED", "MODIFIED", "DELETED"]
+    assert entries[0].object is made
+    assert entries[1].object is changed
+    assert entries[2].object["data"] == {"k": "2"}
 
 
 @in_a_loop
@@ -254,11 +254,14 @@ async def test_a_port_at_which_this_machine_listens_is_no_node_port() -> None:
         api = Api(service_network="127.9.96.0/24")
         await api.create("namespaces", {"metadata": {"name": "here"}})
         made = await api.create("services", {"metadata": {"name": "one"}, "spec": spec}, "here")
+        patch.setattr(builtin, "NODE_PORTS", range(used, used + 1))
+        with pytest.raises(StatusError, match="failed to allocate a nodePort: range is full"):
+            await api.create("services", {"metadata": {"name": "two"}, "spec": spec}, "here")
     assert made["spec"]["ports"][0]["nodePort"] in range(used + 1, used + 20)
 
 
 @in_a_loop
-async def test_where_this_machine_listens_everywhere_it_is_said() -> None:
+async def test_where_this_machine_listens_everywhere_it_is_reported() -> None:
     spec = {"type": "NodePort", "ports": [{"port": 80}]}
     with socket.create_server(("0.0.0.0", 0)) as server, pytest.MonkeyPatch.context() as patch:
         used: int = server.getsockname()[1]

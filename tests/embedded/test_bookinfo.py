@@ -36,7 +36,7 @@ class Shop:
     def __init__(self, home: Small, table: dict[str, str], session: aiohttp.ClientSession) -> None:
         self.home, self.table, self._session = home, table, session
 
-    async def ask(
+    async def request(
         self, path: str, *, of: str = "productpage", method: str = "GET", **how: Any
     ) -> Answer:
         url = f"http://{self.table[of]}:9080{path}"
@@ -69,7 +69,7 @@ async def shop(folder: Path, *images: str, tag: str = "1.20.3") -> AsyncIterator
 @in_a_loop
 async def test_the_page_shows_details_and_reviews(tmp_path: Path) -> None:
     async with shop(tmp_path, *ALL) as sample:
-        page = await sample.ask("/productpage")
+        page = await sample.request("/productpage")
     assert page.status == 200
     assert "<title>Simple Bookstore App</title>" in page.text
     for words in ("Book Details", "Book Reviews", "The Comedy of Errors", "BookInfo Sample"):
@@ -93,7 +93,7 @@ async def test_a_page_without_one_service_is_200_and_says_so(
 ) -> None:
     async with shop(tmp_path, *ALL) as sample:
         del sample.table[gone]
-        page = await sample.ask("/productpage")
+        page = await sample.request("/productpage")
         assert page.status == 200
         assert words in page.text
 
@@ -107,7 +107,7 @@ async def test_versions_of_reviews_differ_in_their_ratings(
     tmp_path: Path, version: str, rating: Body | None
 ) -> None:
     async with shop(tmp_path, "ratings-v1", f"reviews-{version}", "productpage-v1") as sample:
-        answer = (await sample.ask("/reviews/0", of="reviews")).json
+        answer = (await sample.request("/reviews/0", of="reviews")).json
     assert answer["id"] == "0"
     assert (answer["podname"], answer["clustername"]) == ("reviews", "null")
     first, second = answer["reviews"]
@@ -119,11 +119,11 @@ async def test_versions_of_reviews_differ_in_their_ratings(
 @in_a_loop
 async def test_the_api_answers_json(tmp_path: Path) -> None:
     async with shop(tmp_path, *ALL) as sample:
-        (product,) = (await sample.ask("/api/v1/products")).json
+        (product,) = (await sample.request("/api/v1/products")).json
         assert (product["id"], product["title"]) == (0, "The Comedy of Errors")
-        details = (await sample.ask("/details/0", of="details")).json
+        details = (await sample.request("/details/0", of="details")).json
         assert details["ISBN-10"] == "1234567890"
-        ratings = (await sample.ask("/ratings/0", of="ratings")).json
+        ratings = (await sample.request("/ratings/0", of="ratings")).json
         assert ratings == {"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}}
 
 
@@ -144,7 +144,7 @@ async def test_a_path_of_the_page_answers(
     tmp_path: Path, path: str, status: int, header: tuple[str, str] | None
 ) -> None:
     async with shop(tmp_path, "productpage-v1") as sample:
-        answer = await sample.ask(path)
+        answer = await sample.request(path)
     assert answer.status == status
     if header:
         assert answer.headers[header[0]] == header[1]
@@ -153,27 +153,29 @@ async def test_a_path_of_the_page_answers(
 @in_a_loop
 async def test_the_callers_headers_travel_to_the_last_service(tmp_path: Path) -> None:
     async with shop(tmp_path, *ALL) as sample:
-        await sample.ask("/productpage", headers={"User-Agent": "a-traveller", "X-Private": "no"})
+        await sample.request(
+            "/productpage", headers={"User-Agent": "a-traveller", "X-Private": "no"}
+        )
         assert any("a-traveller" in line for line in sample.log("ratings"))
 
 
 @in_a_loop
-async def test_reviews_are_asked_for_twice_before_the_page_gives_up(tmp_path: Path) -> None:
+async def test_reviews_are_requested_twice_before_the_page_gives_up(tmp_path: Path) -> None:
     async with shop(tmp_path, "details-v1", "productpage-v1") as sample:
         # Something listens there that knows no reviews.
         sample.table["reviews"] = sample.table["details"]
-        await sample.ask("/productpage")
-        asked = [line for line in sample.log("details") if "/reviews/0" in line]
-    assert len(asked) == 2
+        await sample.request("/productpage")
+        entries = [line for line in sample.log("details") if "/reviews/0" in line]
+    assert len(entries) == 2
 
 
 @in_a_loop
 async def test_older_images_have_older_marks(tmp_path: Path) -> None:
     async with shop(tmp_path, *ALL, tag="1.16.2") as sample:
-        page = await sample.ask("/productpage")
+        page = await sample.request("/productpage")
         assert page.text.count("glyphicon-star-empty") == 1
         assert '<font color="red">' in page.text
-        assert "podname" not in (await sample.ask("/reviews/0", of="reviews")).json
+        assert "podname" not in (await sample.request("/reviews/0", of="reviews")).json
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,9 @@ def test_older_plugins_are_given_a_file(
     version: str, excluded: list[str], level: str, address: str | None
 ) -> None:
     found = of_cni(installation(version, settings=[CNI]))["ConfigMap", "istio-cni-config"]
-    told = json.loads(found["data"]["cni_network_config"])
-    assert told["kubernetes"]["exclude_namespaces"] == excluded
-    assert (told["log_level"], told.get("cni_event_address")) == (level, address)
+    reported = json.loads(found["data"]["cni_network_config"])
+    assert reported["kubernetes"]["exclude_namespaces"] == excluded
+    assert (reported["log_level"], reported.get("cni_event_address")) == (level, address)
     given = {one["name"]: one for one in agent(version)["env"]}["CNI_NETWORK_CONFIG"]
     key = {"name": "istio-cni-config", "key": "cni_network_config"}
     assert given["valueFrom"] == {"configMapKeyRef": key}
@@ -119,10 +119,10 @@ def test_newer_agents_are_given_their_environment() -> None:
     assert agent("1.31.0")["envFrom"] == [{"configMapRef": {"name": "istio-cni-config"}}]
 
 
-def test_what_is_not_done_of_it_is_said() -> None:
-    [told] = installation("1.31.0", settings=[CNI]).simulated
-    assert told.startswith("istio-cni-node: ")
-    assert "no CNI configuration" in told
+def test_what_is_not_done_of_it_is_reported() -> None:
+    [reported] = installation("1.31.0", settings=[CNI]).simulated
+    assert reported.startswith("istio-cni-node: ")
+    assert "no CNI configuration" in reported
     assert installation("1.31.0").simulated == ()
 
 
@@ -208,5 +208,5 @@ async def test_it_answers_its_probes_and_nothing_else(tmp_path: Path) -> None:
     container["readinessProbe"]["httpGet"]["path"] = "/nobody"
     async with small(tmp_path) as home:
         await home.apply(body)
-        told = await home.until(lambda: home.events("Unhealthy"))
-    assert "statuscode: 404" in told[0]
+        reported = await home.until(lambda: home.events("Unhealthy"))
+    assert "statuscode: 404" in reported[0]

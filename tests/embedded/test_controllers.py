@@ -67,7 +67,7 @@ def is_part_of(some: list[Any], whole: list[Any]) -> bool:
     return all(one in rest for one in some)
 
 
-async def told(events: asyncio.Queue[Event], name: str) -> list[Body]:
+async def reported(events: asyncio.Queue[Event], name: str) -> list[Body]:
     """What a watch has told so far of objects whose names begin so."""
     found = []
     while not events.empty():
@@ -121,7 +121,7 @@ async def test_a_first_roll_out_goes_through_the_states_of_a_real_one(
             await rolled_out(home, "details-v1")
             await home.until(lambda: len(home.ready_pods("app=details")) == 1)
             await home.until(lambda: addresses(home, "details"))
-            ours = distinct(map(shape, await told(events, "details")))
+            ours = distinct(map(shape, await reported(events, "details")))
     # A slice is told of a pod as soon as it has an address, ready or not; the recorded one came
     # ready.
     ours = [one for one in ours if one != unready]
@@ -142,7 +142,7 @@ async def test_a_restart_goes_through_the_states_of_a_real_one(tmp_path: Path) -
         with home.api.watch(DEPLOYMENTS) as events:
             await home.api.patch(DEPLOYMENTS, "details-v1", NAMESPACE, RESTART)
             await rolled_out(home, "details-v1")
-            ours = distinct(map(shape, await told(events, "details")))
+            ours = distinct(map(shape, await reported(events, "details")))
     assert ours == real
 
 
@@ -211,8 +211,8 @@ async def test_going_back_takes_the_old_replica_set_under_a_new_revision(tmp_pat
         await home.api.patch(DEPLOYMENTS, "details-v1", NAMESPACE, back)
         await rolled_out(home, "details-v1")
         again = home.api.get(SETS, first["metadata"]["name"], NAMESPACE)
-        told = again["metadata"]["annotations"]
-        assert told["deployment.kubernetes.io/revision"] == "3"
+        reported = again["metadata"]["annotations"]
+        assert reported["deployment.kubernetes.io/revision"] == "3"
         assert again["spec"]["replicas"] == 1
 
 
@@ -248,7 +248,7 @@ class Refusing:
 
 
 @in_a_loop
-async def test_a_refused_pod_is_told_and_tried_again(tmp_path: Path) -> None:
+async def test_a_refused_pod_is_reported_and_tried_again(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
         home.api.admission = gate = Refusing()
         await home.apply(*of("details"))

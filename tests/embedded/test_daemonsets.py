@@ -32,9 +32,9 @@ def daemon(**spec: Any) -> Body:
 
 def status(home: Small) -> Body:
     body = home.api.get(KIND, "agent", NAMESPACE)
-    told: Body = body.get("status") or {}
-    seen = told.get("observedGeneration") == body["metadata"]["generation"]
-    return told if seen else {}
+    reported: Body = body.get("status") or {}
+    seen = reported.get("observedGeneration") == body["metadata"]["generation"]
+    return reported if seen else {}
 
 
 async def everywhere(home: Small) -> Body:
@@ -130,11 +130,11 @@ async def test_a_pod_that_cannot_start_shows_in_the_counts(tmp_path: Path) -> No
         await change(home, {"spec": {"containers": [{"name": "agent", "image": "nobody/has:it"}]}})
         await home.until(lambda: status(home).get("numberUnavailable"))
         await home.until(lambda: status(home).get("updatedNumberScheduled"))
-        told = status(home)
+        reported = status(home)
         # The one that cannot start stands in nobody's way.
         await change(home, image("3.9"))
         await everywhere(home)
-    assert (told["desiredNumberScheduled"], told["numberReady"]) == (1, 0)
+    assert (reported["desiredNumberScheduled"], reported["numberReady"]) == (1, 0)
 
 
 @in_a_loop
@@ -174,10 +174,10 @@ async def test_its_pods_go_with_it(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_a_refused_pod_is_told_and_tried_again(tmp_path: Path) -> None:
+async def test_a_refused_pod_is_reported_and_tried_again(tmp_path: Path) -> None:
     async with small(tmp_path) as home:
         await home.apply(daemon(serviceAccountName="late"))
-        [told] = await home.until(lambda: home.events("FailedCreate"))
-        assert 'serviceaccount "late" not found' in told
+        [reported] = await home.until(lambda: home.events("FailedCreate"))
+        assert 'serviceaccount "late" not found' in reported
         await home.api.create("serviceaccounts", {"metadata": {"name": "late"}}, NAMESPACE)
         await everywhere(home)

@@ -15,10 +15,13 @@ PAGE = "outbound|9080||productpage.bookinfons.svc.cluster.local"
 
 
 def gateway(**server: Any) -> Body:
-    told = {"hosts": ["*"], "port": {"number": 8080, "protocol": "HTTP", "name": "http"}} | server
+    fields = {
+        "hosts": ["*"],
+        "port": {"number": 8080, "protocol": "HTTP", "name": "http"},
+    } | server
     return {
         "metadata": {"name": "bookinfo-gateway", "namespace": "bookinfons"},
-        "spec": {"selector": {"istio": "ingressgateway"}, "servers": [told]},
+        "spec": {"selector": {"istio": "ingressgateway"}, "servers": [fields]},
     }
 
 
@@ -63,8 +66,8 @@ def reviews(*pods: tuple[str, bool]) -> Mesh:
 
 def virtual_hosts(*services: Body, server: Body | None = None) -> dict[str, list[Body]]:
     mesh = Mesh(gateways=[gateway(**(server or {}))], virtual_services=list(services))
-    (told,) = for_gateway(mesh, INGRESS).config.routes
-    return {host["name"]: host.get("routes", []) for host in told["virtual_hosts"]}
+    (reported,) = for_gateway(mesh, INGRESS).config.routes
+    return {host["name"]: host.get("routes", []) for host in reported["virtual_hosts"]}
 
 
 def only_route(rule: Body) -> Body:
@@ -127,8 +130,8 @@ def test_a_virtual_service_of_another_gateway_is_not_heard() -> None:
     ],
 )
 def test_hosts_are_those_both_sides_speak_for(server: str, own: str, met: str | None) -> None:
-    told = virtual_hosts(virtual_service(hosts=[own]), server={"hosts": [server]})
-    assert list(told) == [f"{met}:8080" if met else "blackhole:8080"]
+    reported = virtual_hosts(virtual_service(hosts=[own]), server={"hosts": [server]})
+    assert list(reported) == [f"{met}:8080" if met else "blackhole:8080"]
 
 
 def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> None:
@@ -137,7 +140,7 @@ def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> N
 
 
 @pytest.mark.parametrize(
-    ("match", "told"),
+    ("match", "reported"),
     [
         pytest.param({"uri": {"exact": "/a"}}, {"path": "/a", "case_sensitive": True}, id="exact"),
         pytest.param(
@@ -172,13 +175,13 @@ def test_a_short_host_is_of_the_rules_own_namespace_even_if_it_is_nowhere() -> N
         ),
     ],
 )
-def test_matches(match: Body, told: Body) -> None:
-    assert only_route(to("productpage", match=[match]))["match"] == told
+def test_matches(match: Body, reported: Body) -> None:
+    assert only_route(to("productpage", match=[match]))["match"] == reported
 
 
 def test_a_route_that_takes_everything_comes_last() -> None:
-    told = virtual_hosts(virtual_service(to("all"), to("a", match=[{"uri": {"exact": "/a"}}])))
-    assert [route["match"].get("path", "/") for route in told["*:8080"]] == ["/a", "/"]
+    reported = virtual_hosts(virtual_service(to("all"), to("a", match=[{"uri": {"exact": "/a"}}])))
+    assert [route["match"].get("path", "/") for route in reported["*:8080"]] == ["/a", "/"]
 
 
 def test_weights_share_the_requests() -> None:
@@ -255,14 +258,14 @@ def real(kind: str, items: str) -> list[Body]:
 
 
 def test_routes_are_those_of_a_real_gateway(recorded: Mesh) -> None:
-    (told,) = for_gateway(recorded, INGRESS).config.routes
+    (reported,) = for_gateway(recorded, INGRESS).config.routes
     (dumped,) = real("RoutesConfigDump", "dynamic_route_configs")
     wanted = dumped["route_config"]
     del wanted["@type"]
     for host in wanted["virtual_hosts"]:
         for route in host["routes"]:
             del route["decorator"]  # names spans; nothing here traces
-    assert told == wanted
+    assert reported == wanted
 
 
 def test_clusters_and_endpoints_are_those_of_a_real_gateway(recorded: Mesh) -> None:
@@ -277,12 +280,12 @@ def test_clusters_and_endpoints_are_those_of_a_real_gateway(recorded: Mesh) -> N
 
 
 def test_the_access_log_is_a_real_gateways(recorded: Mesh) -> None:
-    (told,) = for_gateway(recorded, INGRESS).config.listeners
+    (reported,) = for_gateway(recorded, INGRESS).config.listeners
     (dumped,) = real("ListenersConfigDump", "dynamic_listeners")
     wanted = dumped["active_state"]["listener"]
-    assert (told["name"], told["access_log"]) == (wanted["name"], wanted["access_log"])
+    assert (reported["name"], reported["access_log"]) == (wanted["name"], wanted["access_log"])
     ours, theirs = (
-        one["filter_chains"][0]["filters"][0]["typed_config"] for one in (told, wanted)
+        one["filter_chains"][0]["filters"][0]["typed_config"] for one in (reported, wanted)
     )
     for field in ("server_name", "access_log", "use_remote_address", "normalize_path"):
         assert ours[field] == theirs[field]

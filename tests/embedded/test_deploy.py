@@ -44,7 +44,7 @@ async def refusal(client: Client, body: Body) -> str:
     assert info, body["kind"]
     prefix = f"/apis/{body['apiVersion']}" if info.group else "/api/v1"
     place = f"/namespaces/{body['metadata']['namespace']}" if info.namespaced else ""
-    answer = await client.ask(f"{prefix}{place}/{info.plural}?{STRICT}", "POST", body)
+    answer = await client.request(f"{prefix}{place}/{info.plural}?{STRICT}", "POST", body)
     return "" if answer.code == 201 else str(answer.body["message"])
 
 
@@ -208,9 +208,9 @@ def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
     steps = job["steps"]
     assert all(("uses" in step) != ("run" in step) for step in steps)
     assert all("@" in step["uses"] for step in steps if "uses" in step)
-    told = [step for step in steps if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
+    entries = [step for step in steps if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
     kept = [step for step in steps if "upload-artifact" in step.get("uses", "")]
-    assert [step["if"] for step in (*told, *kept)] == ["always()", "always()"]
+    assert [step["if"] for step in (*entries, *kept)] == ["always()", "always()"]
     assert {"report.html", "junit.xml", "summary.md"} <= {
         Path(line).name for line in kept[0]["with"]["path"].split()
     }
@@ -267,11 +267,11 @@ def test_the_nightly_faults_are_injected_with_cni_and_without() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     job = workflow["jobs"]["faults"]
     pairs = [shlex.split(mesh) for mesh in job["strategy"]["matrix"]["mesh"]]
-    said = [options[:4] for options in pairs if "--istio-version" in options]
+    entries = [options[:4] for options in pairs if "--istio-version" in options]
     known = {(minor(p.istio), p.kube) for p in PAIRS}
-    assert {(istio, kube) for _, istio, _, kube in said} <= known
+    assert {(istio, kube) for _, istio, _, kube in entries} <= known
     newest = [options for options in pairs if "--istio-version" not in options]
     assert {has_cni(options) for options in newest} == {True, False}
     assert {"--before-run" in options for options in newest} == {True, False}
-    [told] = [s["run"] for s in job["steps"] if s.get("name") == "Break the mesh"]
-    assert "$MESH" in told
+    [reported] = [s["run"] for s in job["steps"] if s.get("name") == "Break the mesh"]
+    assert "$MESH" in reported

@@ -142,7 +142,7 @@ def routes_of(found: World, namespace: str = "shop") -> list[Body]:
     gateways, services = as_istio_kinds(found)
     mesh = Mesh(gateways=gateways, virtual_services=services, services=found.services)
     config = for_gateway(mesh, Proxy(namespace, {LABEL: "door"}, "127.9.9.9")).config
-    hosts = [host for told in config.routes for host in told["virtual_hosts"]]
+    hosts = [host for reported in config.routes for host in reported["virtual_hosts"]]
     return [one for host in hosts for one in host.get("routes", ())]
 
 
@@ -164,11 +164,11 @@ def test_headers_queries_and_methods_are_matched() -> None:
         "method": "POST",
     }
     (found,) = routes_of(world(route({**rule(), "matches": [match]})))
-    said = json.dumps(found["match"])
-    assert all(word in said for word in ("x-who", "a.*", '"q"', ":method", "POST"))
+    message = json.dumps(found["match"])
+    assert all(word in message for word in ("x-who", "a.*", '"q"', ":method", "POST"))
 
 
-def test_only_pods_of_the_gateways_own_namespace_are_told() -> None:
+def test_only_pods_of_the_gateways_own_namespace_are_configured() -> None:
     assert routes_of(world(route()))
     assert not routes_of(world(route()), namespace="other")
 
@@ -203,8 +203,8 @@ def test_a_port_that_this_user_may_not_bind_is_moved_for_everybody(
 # What istiod says
 
 
-def conditions(told: Body) -> dict[str, tuple[str, str]]:
-    return {one["type"]: (one["status"], one["reason"]) for one in told["conditions"]}
+def conditions(reported: Body) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["reason"]) for one in reported["conditions"]}
 
 
 def test_a_gateway_is_programmed_when_its_service_has_somebody_behind_it() -> None:
@@ -235,12 +235,12 @@ def test_that_its_pods_went_is_no_news_to_istiod() -> None:
 
 def test_a_load_balancer_without_an_address_is_waited_for() -> None:
     found = world(route(), type="LoadBalancer")
-    told = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
-    assert conditions(told)["Programmed"] == ("False", "AddressNotAssigned")
-    assert "address pending" in told["conditions"][1]["message"]
+    reported = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
+    assert conditions(reported)["Programmed"] == ("False", "AddressNotAssigned")
+    assert "address pending" in reported["conditions"][1]["message"]
     found.services[1]["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
-    told = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
-    assert told["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
+    reported = gateway_api.of_gateway(NEW, found, found.gateways[0], [80], NOW)
+    assert reported["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
 
 
 @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ def test_a_newer_istiod_says_of_a_gateway_what_its_listeners_are(
     of: Installation, protocols: tuple[str, ...], accepted: tuple[str, str]
 ) -> None:
     door = gateway(*(listener(one.lower(), protocol=one) for one in protocols))
-    told = conditions(gateway_api.of_gateway(of, world(route()), door, [80], NOW))
-    assert told["Accepted"] == accepted
-    assert ("ResolvedRefs" in told) == (of is NEW)
+    reported = conditions(gateway_api.of_gateway(of, world(route()), door, [80], NOW))
+    assert reported["Accepted"] == accepted
+    assert ("ResolvedRefs" in reported) == (of is NEW)
 
 
 def test_the_time_of_a_condition_is_that_of_its_change() -> None:
@@ -281,8 +281,8 @@ def test_the_time_of_a_condition_is_that_of_its_change() -> None:
 )
 def test_a_route_that_cannot_be_led_says_why(bad: Body, reason: str) -> None:
     one = route(bad)
-    (told,) = gateway_api.of_route(world(one), one, NOW)["parents"]
-    assert conditions(told) == {
+    (reported,) = gateway_api.of_route(world(one), one, NOW)["parents"]
+    assert conditions(reported) == {
         "Accepted": ("True", "Accepted"),
         "ResolvedRefs": ("False", reason),
     }
@@ -292,8 +292,8 @@ def test_what_other_controllers_say_of_a_route_is_kept() -> None:
     one = route()
     theirs = {"controllerName": "example.com/other", "parentRef": {"name": "x"}}
     one["status"] = {"parents": [theirs]}
-    told = gateway_api.of_route(world(one), one, NOW)
-    assert [parent["controllerName"] for parent in told["parents"]] == [
+    reported = gateway_api.of_route(world(one), one, NOW)
+    assert [parent["controllerName"] for parent in reported["parents"]] == [
         "example.com/other",
         "istio.io/gateway-controller",
     ]
@@ -452,8 +452,8 @@ def test_kubectl_sees_a_gateway_become_a_deployment_and_go_with_it(
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
 def test_a_misspelt_field_is_noticed_and_defaults_are_filled_in(served: EmbeddedCluster) -> None:
     wrong = APPLIED.replace("protocol:", "protocoll:").replace("door", "wrong")
-    said = kubectl(served, "apply", "-f", "-", given=wrong)
-    assert 'unknown field "spec.listeners[0].protocoll"' in said
+    message = kubectl(served, "apply", "-f", "-", given=wrong)
+    assert 'unknown field "spec.listeners[0].protocoll"' in message
     nobody = APPLIED.replace("door", "idle").replace(": istio\n", ": nobodys\n")
     kubectl(served, "apply", "-f", "-", given=nobody)
     body = json.loads(kubectl(served, "get", "gtw", "idle", "-o", "json"))

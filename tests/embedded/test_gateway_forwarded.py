@@ -22,11 +22,11 @@ from tests.embedded.conftest import EmbeddedCluster
 @pytest.fixture(scope="module")
 def forwarded(embedded: EmbeddedCluster) -> Iterator[Client]:
     """Somebody who reaches the gateway's pod by a port-forward alone."""
-    said = [embedded.ready[key] for key in ("context", "istio", "kubernetes")]
+    entries = [embedded.ready[key] for key in ("context", "istio", "kubernetes")]
     kube = Kube.connect(
-        Access(embedded.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+        Access(embedded.kubeconfig, entries[0], None, "rehearsal", "test", entries[1], entries[2])
     )
-    rows = expected(said[1], said[2], [said[2]])
+    rows = expected(entries[1], entries[2], [entries[2]])
     path = AccessPath("gateway-forward")
     yield Client(Gateway(kube, rows, path, ControlPlane(kube, rows)))
     kube.close()
@@ -39,7 +39,7 @@ def test_each_route_and_none_are_answered(forwarded: Client) -> None:
     forwarded.expect_upstream()
 
 
-def test_the_host_name_is_asked_for(forwarded: Client) -> None:
+def test_the_host_name_is_sent(forwarded: Client) -> None:
     named = replace(forwarded, gateway=replace(forwarded.gateway, host="a.seatrial.example"))
     named.expect_products()  # its routes take every host
     assert "-H 'Host: a.seatrial.example'" in named.gateway.curl("http://localhost:8080", "/")[1]

@@ -76,7 +76,7 @@ class Pod:
             if words in line.text:
                 return
 
-    async def told(self) -> None:
+    async def reported(self) -> None:
         """Wait until the gateway has taken a configuration."""
         await self.cluster.doors.wait()
         self.cluster.doors.clear()
@@ -132,23 +132,23 @@ def test_it_follows_the_api_only_while_an_istiod_runs(tmp_path: Path, block: Blo
         await pod.install()
         pod.cluster.pilots.arrive("istiod-1")
         async with pod.started():
-            await pod.told()
+            await pod.reported()
             with pytest.raises(aiohttp.ClientConnectorError):
                 await pod.status(8080, "/")
 
             await pod.api.create(GATEWAYS, GATEWAY, "bookinfons")
-            await pod.told()
+            await pod.reported()
             assert await pod.status(8080, "/") == 404
             await pod.says("no listener for bookinfons/bookinfo-gateway: HTTPS server")
 
             pod.cluster.pilots.leave("istiod-1")
             await pod.api.delete(GATEWAYS, "bookinfo-gateway", "bookinfons")
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(pod.told(), 0.3)
+                await asyncio.wait_for(pod.reported(), 0.3)
             assert await pod.status(8080, "/") == 404
 
             pod.cluster.pilots.arrive("istiod-2")
-            await pod.told()
+            await pod.reported()
             with pytest.raises(aiohttp.ClientConnectorError):
                 await pod.status(8080, "/")
 
@@ -173,7 +173,7 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         pod.cluster.pilots.arrive("istiod-1")
         await pod.api.create(GATEWAYS, GATEWAY, "bookinfons")
         async with pod.started():
-            await pod.told()
+            await pod.reported()
             assert await pod.status(8080, "/") == 404
             await pod.api.create("virtualservices.networking.istio.io", nonsense, "bookinfons")
             await pod.says("no new configuration")
@@ -187,7 +187,7 @@ def test_the_end_of_its_envoy_is_its_end(tmp_path: Path, block: Block) -> None:
         pod = Pod(block, tmp_path)
         pod.cluster.pilots.arrive("istiod-1")
         async with pod.started() as workload:
-            await pod.told()
+            await pod.reported()
             assert workload._envoy._process
             workload._envoy._process.kill()
             assert await workload.exited != 0

@@ -83,7 +83,7 @@ def test_how_a_pod_may_override_injection_depends_on_the_release(
 
 
 @pytest.mark.parametrize(
-    ("version", "native", "told", "place"),
+    ("version", "native", "reported", "place"),
     [
         ("1.20.8", False, "true", "containers"),  # the annotation came with 1.24
         ("1.24.6", False, "true", "initContainers"),
@@ -95,10 +95,10 @@ def test_how_a_pod_may_override_injection_depends_on_the_release(
 def test_a_pod_may_choose_its_kind_of_sidecar_where_the_release_lets_it(
     version: str,
     native: bool,  # noqa: FBT001 - a row's input
-    told: str,
+    reported: str,
     place: str,
 ) -> None:
-    pod = _pod(annotations={"sidecar.istio.io/nativeSidecar": told})
+    pod = _pod(annotations={"sidecar.istio.io/nativeSidecar": reported})
     made = _injected(pod, version, native=native)
     assert "istio-proxy" in [one["name"] for one in made["spec"][place]]
 
@@ -113,7 +113,7 @@ def test_an_image_of_the_pods_own_is_that_of_both_containers() -> None:
     assert _named(without_registry, "istio-proxy")["image"].endswith("/proxyv2:1.30.3")
 
 
-def test_a_revision_is_named_in_the_pod_and_asked_for_its_configuration() -> None:
+def test_a_revision_is_named_in_the_pod_and_requested_for_its_configuration() -> None:
     of = installation("1.31.0", settings=["revision=canary"])
     found = read("values.yaml", of)
     settings = Settings(of, found["injector"], found["mesh"], native=True)
@@ -167,17 +167,17 @@ def test_a_held_application_comes_after_its_proxy() -> None:
     }
 
 
-def test_the_first_native_sidecars_were_waited_for_where_that_was_asked() -> None:
+def test_the_first_native_sidecars_were_waited_for_where_that_was_set() -> None:
     pod = _pod(annotations={"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"})
-    told = [
+    entries = [
         list(_named(_injected(pod, version), "istio-proxy").get("lifecycle", {}))
         for version in ("1.20.8", "1.21.0")
     ]
-    assert told == [["postStart"], ["preStop"]]
+    assert entries == [["postStart"], ["preStop"]]
 
 
 @pytest.mark.parametrize(
-    ("version", "native", "asked"),
+    ("version", "native", "requested"),
     [
         ("1.18.7", False, {"readinessProbe": 2}),
         ("1.19.10", False, {"readinessProbe": 2}),
@@ -186,14 +186,14 @@ def test_the_first_native_sidecars_were_waited_for_where_that_was_asked() -> Non
         ("1.20.0", True, {"readinessProbe": 15, "startupProbe": 1}),
     ],
 )
-def test_a_sidecar_is_asked_what_its_release_asks(
+def test_a_sidecar_is_configured_as_its_release_configures_it(
     version: str,
     native: bool,  # noqa: FBT001 - a row's input
-    asked: dict[str, int],
+    requested: dict[str, int],
 ) -> None:
     proxy = _named(_injected(_pod(), version, native=native), "istio-proxy")
     probes = {name: probe["periodSeconds"] for name, probe in proxy.items() if "Probe" in name}
-    assert probes == asked
+    assert probes == requested
 
 
 def test_interception_can_be_left_to_nobody() -> None:
@@ -204,8 +204,8 @@ def test_interception_can_be_left_to_nobody() -> None:
 def test_several_applications_are_all_named() -> None:
     injected = _injected(_pod("web", "cache"))
     assert _env(injected)["ISTIO_META_APP_CONTAINERS"] == "web,cache"
-    told = injected["metadata"]["annotations"]
-    assert told["kubectl.kubernetes.io/default-container"] == "web"
+    reported = injected["metadata"]["annotations"]
+    assert reported["kubectl.kubernetes.io/default-container"] == "web"
 
 
 def test_probes_go_through_the_agent() -> None:
@@ -235,7 +235,7 @@ def test_the_applications_metrics_are_merged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "told"),
+    ("port", "reported"),
     [
         *((str(port), f"port {port} is reserved for Istio") for port in (15000, 15001, 15004)),
         *((str(port), f"port {port} is reserved for Istio") for port in (15006, 15008, 15021)),
@@ -246,13 +246,13 @@ def test_the_applications_metrics_are_merged() -> None:
     ],
 )
 def test_a_metrics_port_that_cannot_be_scraped_is_refused_from_1_31_on(
-    port: str, told: str
+    port: str, reported: str
 ) -> None:
     pod = _pod(annotations={"prometheus.io/port": port})
     _injected(pod, "1.30.3")
     with pytest.raises(Refused) as refused:
         _injected(pod, "1.31.0")
-    assert f"invalid prometheus scrape configuration: {told}" in str(refused.value)
+    assert f"invalid prometheus scrape configuration: {reported}" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -271,18 +271,20 @@ def test_other_metrics_ports_are_taken(annotations: Body) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "reported"),
     [
         (f"{_TRAFFIC}/includeInboundPorts", "80,x", "failed parsing port 'x'"),
         (f"{_TRAFFIC}/excludeInboundPorts", "70000", "value out of range"),
     ],
 )
-def test_an_annotation_that_cannot_be_used_is_refused(name: str, value: str, told: str) -> None:
+def test_an_annotation_that_cannot_be_used_is_refused(
+    name: str, value: str, reported: str
+) -> None:
     request = {"uid": "u", "namespace": "shop", "object": _pod(annotations={name: value})}
     answer = review({"request": request}, _settings())["response"]
     assert not answer["allowed"]
     assert f"invalid value '{value}' for annotation '{name}'" in answer["status"]["message"]
-    assert told in answer["status"]["message"]
+    assert reported in answer["status"]["message"]
 
 
 def test_native_sidecars_need_every_kubelet_to_know_them() -> None:

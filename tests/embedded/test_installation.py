@@ -29,17 +29,17 @@ def _named(of: Installation, kind: str) -> dict[str, Body]:
     [("1.19.10", "old"), ("1.20.0", "new"), ("1.20.8-rc.1", "new"), ("1.31.0", "newest")],
 )
 def test_a_key_holds_since_and_before_a_version(version: str, kept: str) -> None:
-    told = {"it": "old", "it since 1.20": "new", "it since 1.20 before 1.13": "never"}
-    told["it since 1.30.1"] = "newest"
-    assert chosen(told, installation(version)) == {"it": kept}
+    fields = {"it": "old", "it since 1.20": "new", "it since 1.20 before 1.13": "never"}
+    fields["it since 1.30.1"] = "newest"
+    assert chosen(fields, installation(version)) == {"it": kept}
 
 
 def test_an_item_of_a_list_holds_where_its_condition_does() -> None:
-    told = ["always", {"only": "with cni", "is": "cni"}, {"only": "since 1.20", "all": [1, 2]}]
-    told.append({"only": "with helm", "name": "helm"})
-    assert chosen(told, installation("1.13.1", "helm")) == ["always", {"name": "helm"}]
+    entries = ["always", {"only": "with cni", "is": "cni"}, {"only": "since 1.20", "all": [1, 2]}]
+    entries.append({"only": "with helm", "name": "helm"})
+    assert chosen(entries, installation("1.13.1", "helm")) == ["always", {"name": "helm"}]
     agent = installation("1.31.0", settings=["components.cni.enabled=true"])
-    assert chosen(told, agent) == ["always", "cni", 1, 2]
+    assert chosen(entries, agent) == ["always", "cni", 1, 2]
 
 
 def test_a_condition_that_says_nothing_is_a_mistake() -> None:

@@ -21,8 +21,10 @@ def kube(embedded: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.setenv(name, "/nonexistent")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    said = [embedded.ready[key] for key in ("context", "istio", "kubernetes")]
-    access = Access(embedded.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+    entries = [embedded.ready[key] for key in ("context", "istio", "kubernetes")]
+    access = Access(
+        embedded.kubeconfig, entries[0], None, "rehearsal", "test", entries[1], entries[2]
+    )
     door = Kube.connect(access)
     yield door
     door.close()
@@ -35,7 +37,7 @@ def productpage(kube: Kube, embedded: EmbeddedCluster) -> str:
     return next(pod.name for pod in sample.pods() if pod.labels["app"] == "productpage")
 
 
-def test_a_port_of_a_pod_is_asked_again_and_again(kube: Kube, productpage: str) -> None:
+def test_a_port_of_a_pod_is_requested_again_and_again(kube: Kube, productpage: str) -> None:
     with kube.forward(productpage, "bookinfons", 9080) as port:
         assert "Simple Bookstore App" in port.get("/productpage").body
         products = port.get("/api/v1/products", {"user-agent": "a test"})
@@ -63,7 +65,7 @@ def test_a_pod_that_is_not_there_is_refused_in_the_servers_words(kube: Kube) -> 
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_port_may_be_left_before_it_has_said_everything(kube: Kube, productpage: str) -> None:
+def test_a_port_may_be_left_before_it_has_sent_everything(kube: Kube, productpage: str) -> None:
     with kube.forward(productpage, "bookinfons", 9080) as port, port.connect() as end:
         end.sendall(b"GET /productpage HTTP/1.0\r\n\r\n")
         assert end.recv(4) == b"HTTP"

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.embedded.conftest import EmbeddedCluster
+from tests.golden import Golden
 from tests.recordings import ISTIO_1_29
 
 PATIENCE = 60
@@ -53,7 +54,7 @@ def normal(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Said:
+class Printed:
     """What a command printed and how it ended."""
 
     out: str
@@ -72,7 +73,7 @@ class Kubectl:
         ours = ("--kubeconfig", self.kubeconfig, "--cache-dir", self.kubeconfig.parent / "cache")
         return ["kubectl", *map(str, ours), *shlex.split(line)]
 
-    def ask(self, line: str, given: str = "") -> Said:
+    def request(self, line: str, given: str = "") -> Printed:
         """Run a command, whatever comes of it."""
         done = subprocess.run(
             self.command(line),
@@ -82,13 +83,13 @@ class Kubectl:
             timeout=PATIENCE,
             check=False,
         )
-        return Said(done.stdout, done.stderr, done.returncode)
+        return Printed(done.stdout, done.stderr, done.returncode)
 
     def __call__(self, line: str, given: str = "") -> str:
         """What a command that succeeds prints."""
-        said = self.ask(line, given)
-        assert said.code == 0, said
-        return said.out
+        message = self.request(line, given)
+        assert message.code == 0, message
+        return message.out
 
     def json(self, line: str) -> Any:
         return json.loads(self(f"{line} -o json"))
@@ -234,9 +235,9 @@ COMPARED = [
 @pytest.mark.parametrize("name", COMPARED)
 def test_what_a_real_cluster_printed(kubectl: Kubectl, name: str) -> None:
     recorded = ISTIO_1_29.text(f"kubectl/{name}.txt")
-    asked, _, rest = recorded.partition("\n")
+    requested, _, rest = recorded.partition("\n")
     out = rest.partition("# --- stdout\n")[2].partition("# --- stderr")[0]
-    line = asked.removeprefix("$ kubectl ")
+    line = requested.removeprefix("$ kubectl ")
     assert normal(kubectl(line)) == normal(out)
 
 
@@ -259,10 +260,10 @@ def test_a_raw_path(kubectl: Kubectl) -> None:
 
 
 def test_what_is_not_there(kubectl: Kubectl) -> None:
-    said = kubectl.ask("-n bookinfons get pod nobody")
-    assert said == Said("", 'Error from server (NotFound): pods "nobody" not found\n', 1)
-    said = kubectl.ask("-n bookinfons get cm -l no=one")
-    assert (said.err, said.code) == ("No resources found in bookinfons namespace.\n", 0)
+    message = kubectl.request("-n bookinfons get pod nobody")
+    assert message == Printed("", 'Error from server (NotFound): pods "nobody" not found\n', 1)
+    message = kubectl.request("-n bookinfons get cm -l no=one")
+    assert (message.err, message.code) == ("No resources found in bookinfons namespace.\n", 0)
 
 
 def in_order(text: str, *lines: str) -> None:
@@ -335,22 +336,22 @@ def test_describe_routes(kubectl: Kubectl) -> None:
     )
 
 
-def test_logs_of_a_deployment_and_a_container_nobody_has(kubectl: Kubectl) -> None:
+def test_logs_of_a_deployment_and_a_container_nobody_has(kubectl: Kubectl, golden: Golden) -> None:
     assert len(kubectl("-n istio-system logs deploy/istiod --tail=1").splitlines()) == 1
-    said = kubectl.ask("-n bookinfons logs deploy/details-v1 -c nobody")
-    assert said.code == 1
-    assert normal(said.err) == "error: container nobody is not valid for pod details-v1-POD"
+    message = kubectl.request("-n bookinfons logs deploy/details-v1 -c nobody")
+    assert message.code == 1
+    golden(normal(message.err))
 
 
 def test_the_page_through_port_forward(kubectl: Kubectl) -> None:
     with kubectl.running("-n bookinfons port-forward svc/productpage :9080") as process:
         assert process.stdout
-        told = re.fullmatch(
+        reported = re.fullmatch(
             r"Forwarding from 127.0.0.1:(\d+) -> 9080\n", process.stdout.readline()
         )
-        assert told
+        assert reported
         for _ in range(3):
-            url = f"http://127.0.0.1:{told[1]}/productpage"
+            url = f"http://127.0.0.1:{reported[1]}/productpage"
             with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 page = answer.read().decode()
             assert "<title>Simple Bookstore App</title>" in page
@@ -368,10 +369,10 @@ def test_a_port_nobody_listens_on(kubectl: Kubectl) -> None:
         with socket.create_connection(("127.0.0.1", int(port)), timeout=PATIENCE) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert connection.recv(1) == b""
-        said = process.stderr.read()
-    assert "error forwarding port 9999 to pod" in said
-    assert "connect: connection refused" in said
-    assert "error: lost connection to pod" in said
+        message = process.stderr.read()
+    assert "error forwarding port 9999 to pod" in message
+    assert "connect: connection refused" in message
+    assert "error: lost connection to pod" in message
 
 
 APP = """
@@ -443,8 +444,8 @@ def test_restart_change_and_undo(kubectl: Kubectl, trial: str) -> None:
 
 def test_labels_come_and_go(kubectl: Kubectl, trial: str) -> None:
     assert kubectl("label ns trial istio-injection=enabled") == "namespace/trial labeled\n"
-    said = kubectl.ask("label ns trial istio-injection=disabled")
-    assert "already has a value (enabled), and --overwrite is false" in said.err
+    message = kubectl.request("label ns trial istio-injection=disabled")
+    assert "already has a value (enabled), and --overwrite is false" in message.err
     assert kubectl("label ns trial istio-injection-") == "namespace/trial unlabeled\n"
 
 
@@ -465,12 +466,14 @@ def test_a_watch_shows_a_pod_come_up(kubectl: Kubectl, trial: str) -> None:
     assert "0/1 ContainerCreating" in words
 
 
-def test_what_the_injector_refuses_to_take_is_told(kubectl: Kubectl) -> None:
+def test_what_the_injector_refuses_to_take_is_reported(kubectl: Kubectl) -> None:
     bad = '{"spec":{"http":[{"route":[]}]}}'
-    said = kubectl.ask(f"-n bookinfons patch virtualservice bookinfo --type=merge -p '{bad}'")
-    assert said.code == 1
-    assert "Error from server" in said.err
-    assert "admission webhook" in said.err
+    message = kubectl.request(
+        f"-n bookinfons patch virtualservice bookinfo --type=merge -p '{bad}'"
+    )
+    assert message.code == 1
+    assert "Error from server" in message.err
+    assert "admission webhook" in message.err
 
 
 KEPT = "Warning: the embedded cluster only keeps {} objects, no controller acts on them"
@@ -489,8 +492,8 @@ CREATED = {
 
 def test_what_typed_commands_create(kubectl: Kubectl, trial: str) -> None:
     for line, kept in CREATED.items():
-        said = kubectl.ask(f"{trial} {line}")
-        assert (said.code, said.err.strip()) == (0, KEPT.format(kept) if kept else ""), line
+        message = kubectl.request(f"{trial} {line}")
+        assert (message.code, message.err.strip()) == (0, KEPT.format(kept) if kept else ""), line
     made = kubectl.json(f"{trial} get deploy d")["spec"]
     assert made["replicas"] == 0
     assert made["template"]["spec"]["containers"][0]["image"] == "registry.k8s.io/pause:3.10"
@@ -521,9 +524,9 @@ DRAINED = "--ignore-daemonsets --force --delete-emptydir-data"
 )
 def test_what_is_not_offered_says_so(kubectl: Kubectl, line: str, what: str) -> None:
     before = kubectl(POD)
-    said = kubectl.ask(line.format(pod=before.split()[0]))
-    assert said.code != 0
-    assert what in said.err
-    assert "is not offered by the embedded cluster" in said.err
-    assert "Creating" not in said.out + said.err
+    message = kubectl.request(line.format(pod=before.split()[0]))
+    assert message.code != 0
+    assert what in message.err
+    assert "is not offered by the embedded cluster" in message.err
+    assert "Creating" not in message.out + message.err
     assert kubectl(POD) == before

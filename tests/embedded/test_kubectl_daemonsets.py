@@ -30,9 +30,11 @@ def test_a_daemon_set_is_rolled_out_and_described(kubectl: Kubectl) -> None:
         kubectl("set image ds/agent agent=registry.k8s.io/pause:3.10")
         assert kubectl("rollout status ds/agent --timeout=30s").endswith(whole)
         assert "pause:3.10" in kubectl("get pods -l app=agent -o jsonpath={..image}")
-        assert "no last revision to roll back to" in kubectl.ask("rollout undo ds/agent").err
-        told = kubectl("describe ds/agent")
-        assert "Number of Nodes Scheduled with Available Pods: 1" in told
-        assert re.search(r"SuccessfulDelete .* daemonset-controller +Deleted pod: agent-", told)
+        assert "no last revision to roll back to" in kubectl.request("rollout undo ds/agent").err
+        reported = kubectl("describe ds/agent")
+        assert "Number of Nodes Scheduled with Available Pods: 1" in reported
+        assert re.search(
+            r"SuccessfulDelete .* daemonset-controller +Deleted pod: agent-", reported
+        )
     finally:
         kubectl("delete ds/agent")

@@ -53,8 +53,8 @@ def shape(body: Body) -> Any:
 
 
 def reason(state: Body) -> tuple[str, str]:
-    (kind, told), *_ = state.items()
-    return kind, told.get("reason", "")
+    (kind, reported), *_ = state.items()
+    return kind, reported.get("reason", "")
 
 
 def distinct(bodies: Iterable[Body]) -> list[Any]:
@@ -65,7 +65,7 @@ def distinct(bodies: Iterable[Body]) -> list[Any]:
     return found
 
 
-def told(events: asyncio.Queue[Event], name: str) -> list[Body]:
+def reported(events: asyncio.Queue[Event], name: str) -> list[Body]:
     found = []
     while not events.empty():
         event = events.get_nowait()
@@ -78,7 +78,7 @@ async def states_until_ready(home: Small, body: Body) -> list[Any]:
     with home.api.watch("pods") as events:
         await home.apply(body)
         await home.until(home.ready_pods)
-        return distinct(told(events, body["metadata"]["name"]))
+        return distinct(reported(events, body["metadata"]["name"]))
 
 
 @in_a_loop
@@ -155,7 +155,7 @@ async def test_a_pod_that_ignores_sigterm_ends_as_a_real_one(tmp_path: Path) -> 
             await home.until(home.ready_pods)
             await home.api.delete("pods", "details", NAMESPACE)
             await home.until(lambda: not home.pods())
-            ours = [one for one in distinct(told(events, "details")) if one[-1]]
+            ours = [one for one in distinct(reported(events, "details")) if one[-1]]
     assert ours == real
 
 

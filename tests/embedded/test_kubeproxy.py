@@ -68,7 +68,7 @@ def slice_of(*addresses: str, ready: bool = True) -> Body:
     }
 
 
-class Told(KubeProxy):
+class Reported(KubeProxy):
     """A kube-proxy that says when it has looked."""
 
     def __init__(self, *context: Any, **options: Any) -> None:
@@ -86,7 +86,7 @@ class Node:
     def __init__(self, block: Block, folder: Path) -> None:
         self.api, self.address, self.node = Api(), block.service(40), block.node
         self.doors, self.log = asyncio.Event(), list[str]()
-        self.proxy = Told(self.api, block.node, folder, doors=self.doors, log=self.log.append)
+        self.proxy = Reported(self.api, block.node, folder, doors=self.doors, log=self.log.append)
 
     @asynccontextmanager
     async def started(self, **spec: Any) -> AsyncIterator[KubeProxy]:
@@ -114,9 +114,9 @@ class Node:
 
 async def hear(address: str, port: int) -> str:
     reader, writer = await asyncio.open_connection(address, port)
-    said = await reader.read()
+    message = await reader.read()
     writer.close()
-    return said.decode()
+    return message.decode()
 
 
 def test_a_service_answers_at_its_own_address_and_at_the_node(
@@ -199,7 +199,7 @@ def test_an_open_connection_survives_a_change_of_endpoints(tmp_path: Path, block
     asyncio.run(scenario())
 
 
-def test_ports_this_user_may_not_bind_are_skipped_and_that_is_said_once(
+def test_ports_this_user_may_not_bind_are_skipped_and_that_is_reported_once(
     tmp_path: Path, block: Block, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubeproxy, "lowest_port", lambda: 1024)
@@ -217,10 +217,10 @@ def test_ports_this_user_may_not_bind_are_skipped_and_that_is_said_once(
 
 
 def test_headless_services_have_no_listener() -> None:
-    told = service_config(
+    reported = service_config(
         [service("None", type="ClusterIP", ports=[{"name": "http", "port": PORT}])],
         [slice_of("10.0.0.1")],
         node="10.0.0.9",
         listening={("10.0.0.1", PORT)},
     )
-    assert told.listeners == []
+    assert reported.listeners == []

@@ -92,7 +92,7 @@ def interrupt(running: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("end", [end_input, terminate, interrupt])
-def test_it_ends_when_it_is_told_and_leaves_nothing(tmp_path: Path, end: Any) -> None:
+def test_it_ends_on_a_signal_and_leaves_nothing(tmp_path: Path, end: Any) -> None:
     with process(tmp_path, *command(tmp_path, "--state", "empty"), stdin=subprocess.PIPE) as one:
         about = json.loads(line_of(one))
         assert about["ready"] is True
@@ -154,10 +154,20 @@ def test_its_envoys_end_with_it_however_it_ends(tmp_path: Path) -> None:
         (("--istio-set", "a.b=c"), 11, "it cannot simulate a.b=c, but with: profile=demo"),
         (("--kubeconfig", "/nonexistent/file"), 11, "/nonexistent/file: its folder does not"),
         (("--kubeconfig", "/"), 11, "--kubeconfig /: is a folder; name a file to write"),
+        (("--gateway-api", "newest"), 2, "a version like 1.7.0 is needed, not newest"),
         (("--kube-version", "two"), 2, "no Kubernetes version it could simulate: two"),
         (("--state", "happy"), 2, "invalid choice: 'happy'"),
     ],
-    ids=["istio-version", "install", "istio-set", "kubeconfig", "folder", "kube-version", "state"],
+    ids=[
+        "istio-version",
+        "install",
+        "istio-set",
+        "kubeconfig",
+        "folder",
+        "bundle",
+        "kube-version",
+        "state",
+    ],
 )
 def test_what_it_cannot_do_is_one_clear_line(
     tmp_path: Path, options: tuple[str, ...], code: int, words: str

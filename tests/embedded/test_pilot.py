@@ -25,6 +25,7 @@ from fixtures.providers.embedded.workloads.container_context import (
     ClusterContext,
     ContainerContext,
 )
+from tests.golden import Golden
 
 Body = dict[str, Any]
 
@@ -174,7 +175,9 @@ async def test_without_istiod_no_pod_is_made(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_an_empty_gateway_is_refused_once_istiod_is_heeded(tmp_path: Path) -> None:
+async def test_an_empty_gateway_is_refused_once_istiod_is_heeded(
+    tmp_path: Path, golden: Golden
+) -> None:
     gateway = {"metadata": {"name": "empty"}, "spec": {}}
     async with meshed(tmp_path) as mesh:
         await mesh.api.create(_GATEWAYS, gateway, "shop", dry_run=True)
@@ -182,10 +185,7 @@ async def test_an_empty_gateway_is_refused_once_istiod_is_heeded(tmp_path: Path)
             await mesh.trusted()
             with pytest.raises(StatusError) as refused:
                 await mesh.api.create(_GATEWAYS, gateway, "shop", dry_run=True)
-    assert str(refused.value) == (
-        'admission webhook "validation.istio.io" denied the request: '
-        "configuration is invalid: gateway must have at least one server"
-    )
+    golden(str(refused.value))
     assert refused.value.status == {
         "kind": "Status",
         "apiVersion": "v1",
@@ -234,7 +234,7 @@ async def test_the_root_outlives_istiod(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_istiod_tells_its_version_and_that_it_is_ready(tmp_path: Path) -> None:
+async def test_istiod_reports_its_version_and_that_it_is_ready(tmp_path: Path) -> None:
     async with meshed(tmp_path) as mesh, mesh.pilot() as pilot:
         base = f"http://{pilot._context.address}"
         async with aiohttp.ClientSession() as client:
@@ -247,14 +247,16 @@ async def test_istiod_tells_its_version_and_that_it_is_ready(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("hook", "told"),
+    ("hook", "reported"),
     [
         (faults.EXPIRED, "x509: certificate has expired or is not yet valid"),
         (faults.SILENT, "context deadline exceeded"),
     ],
 )
 @in_a_loop
-async def test_a_broken_injector_lets_no_pod_be_made(tmp_path: Path, hook: str, told: str) -> None:
+async def test_a_broken_injector_lets_no_pod_be_made(
+    tmp_path: Path, hook: str, reported: str
+) -> None:
     async with meshed(tmp_path) as mesh, mesh.pilot():
         await mesh.trusted()
         await mesh.pod()
@@ -264,7 +266,7 @@ async def test_a_broken_injector_lets_no_pod_be_made(tmp_path: Path, hook: str, 
         ]
         await mesh.api.patch(_MUTATING, "istio-revision-tag-default", None, soon, style="json")
         mesh.hooks.set(hook)
-        with pytest.raises(StatusError, match=told):
+        with pytest.raises(StatusError, match=reported):
             await mesh.pod()
         mesh.hooks.clear(hook)
         assert _names(await mesh.pod())

@@ -16,6 +16,7 @@ from fixtures.istio.webhooks import Webhooks
 from fixtures.k8s import Kube, Refused
 from fixtures.providers.base import Access
 from tests.embedded.conftest import EmbeddedCluster, started
+from tests.golden import Golden
 
 # As a user would apply them (Kubernetes' documentation of the kind).
 MANIFEST = """
@@ -53,23 +54,22 @@ def newer(tmp_path: Path) -> Iterator[Kube]:
 
 
 def connected(cluster: EmbeddedCluster) -> Kube:
-    said = [cluster.ready[key] for key in ("context", "istio", "kubernetes")]
+    entries = [cluster.ready[key] for key in ("context", "istio", "kubernetes")]
     return Kube.connect(
-        Access(cluster.kubeconfig, said[0], None, "rehearsal", "test", said[1], said[2])
+        Access(cluster.kubeconfig, entries[0], None, "rehearsal", "test", entries[1], entries[2])
     )
 
 
-def test_a_policy_for_pods_is_told_beside_the_one_injector(newer: Kube) -> None:
+def test_a_policy_for_pods_is_reported_beside_the_one_injector(
+    newer: Kube, golden: Golden
+) -> None:
     rows = expected("1.31.4", "v1.36.0", ["v1.36.0"])
     webhooks = Webhooks(newer, rows, "default", {"istio-injection": "enabled"})
     webhooks.expect_one_match()
     newer.apply(list(yaml.safe_load_all(MANIFEST)))
     seen = start_observing()
     webhooks.expect_one_match()
-    assert seen.notes[0] == (
-        "MutatingAdmissionPolicy limits (bound by everywhere) may change a plain pod, too: "
-        "ApplyConfiguration, after the webhooks, too"
-    )
+    golden(seen.notes[0])
     with pytest.raises(Refused, match=r"spec\.mutations"):
         newer.apply([{**next(yaml.safe_load_all(MANIFEST)), "spec": {"mutations": "none"}}])
 

@@ -80,14 +80,14 @@ def test_several_ports_share_one_socket_channel_by_channel() -> None:
         async with client.ws_connect(url, protocols=[portforward.CHANNELS]) as socket:
             assert socket.protocol == portforward.CHANNELS
             opening = {await socket.receive_bytes() for _ in range(4)}
-            said = await socket.receive_bytes()
+            message = await socket.receive_bytes()
             eighty, eighty_one = struct.pack("<H", 80), struct.pack("<H", 81)
             assert opening == {
                 *(b"\0" + eighty, b"\1" + eighty, b"\2" + eighty_one, b"\3" + eighty_one)
             }
-            assert said[:1] == b"\3"
-            assert b"error forwarding port 81 to pod aabb" in said
-            assert said.endswith(b"connect: connection refused")
+            assert message[:1] == b"\3"
+            assert b"error forwarding port 81 to pod aabb" in message
+            assert message.endswith(b"connect: connection refused")
             await socket.send_bytes(b"\0hello")
             assert await socket.receive_bytes() == b"\0HELLO"
 
@@ -222,7 +222,7 @@ def test_more_than_a_window_of_spdy_goes_both_ways() -> None:
     play_spdy(scene)
 
 
-def test_a_refused_port_is_told_on_the_error_stream() -> None:
+def test_a_refused_port_is_reported_on_the_error_stream() -> None:
     async def scene(kubectl: Kubectl) -> None:
         await kubectl.connect(1, 81)
         number, words, flags = await kubectl.frame()

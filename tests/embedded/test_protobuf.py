@@ -30,7 +30,7 @@ def test_a_namespace_with_its_empty_fields_left_out() -> None:
     }
 
 
-def test_a_secrets_bytes_are_told_in_base64() -> None:
+def test_a_secrets_bytes_are_reported_in_base64() -> None:
     data = field(2, field(1, b"key") + field(2, b"\xff\x00"))
     body = decoded(sent("Secret", field(1, field(1, b"s")), data, field(3, b"Opaque")))
     assert (body["data"], body["type"]) == ({"key": "/wA="}, "Opaque")

@@ -46,8 +46,8 @@ class Weak:
         self.client = client
         self.token = token
 
-    async def ask(self, path: str, method: str = "GET", body: Any = None, **how: Any) -> Any:
-        return await self.client.ask(
+    async def request(self, path: str, method: str = "GET", body: Any = None, **how: Any) -> Any:
+        return await self.client.request(
             path, method, body, Authorization=f"Bearer {self.token}", **how
         )
 
@@ -60,20 +60,20 @@ class Weak:
         await api.create(f"{prefix.lower()}rolebindings.{RBAC}", made, place)
 
     async def code(self, path: str, method: str = "GET", body: Any = None, **how: Any) -> int:
-        return int((await self.ask(path, method, body, **how)).code)
+        return int((await self.request(path, method, body, **how)).code)
 
 
 @asynccontextmanager
 async def weak() -> AsyncIterator[Weak]:
     async with a_server() as client:
-        asked = await client.ask(f"{HERE}/serviceaccounts/default/token", "POST", {})
-        yield Weak(client, asked.body["status"]["token"])
+        requested = await client.request(f"{HERE}/serviceaccounts/default/token", "POST", {})
+        yield Weak(client, requested.body["status"]["token"])
 
 
 @in_a_loop
 async def test_without_a_binding_nothing_is_allowed() -> None:
     async with weak() as account:
-        refused = await account.ask(f"{MAPS}/m")
+        refused = await account.request(f"{MAPS}/m")
         assert refused.code == 403
         assert refused.body["details"] == {"name": "m", "kind": "configmaps"}
         assert refused.body["message"] == (
@@ -90,8 +90,8 @@ async def test_a_role_holds_in_its_namespace_for_its_verbs_and_takes_effect_at_o
         assert await account.code(MAPS) == 403
         assert await account.code("/api/v1/namespaces/default/configmaps/m") == 403
         assert await account.code(f"{HERE}/secrets/m") == 403
-        await account.client.ask(f"{ROLES}/r", "DELETE")
-        gone = await account.ask(f"{MAPS}/m")
+        await account.client.request(f"{ROLES}/r", "DELETE")
+        gone = await account.request(f"{MAPS}/m")
         assert gone.code == 403
 
 
@@ -126,7 +126,7 @@ async def test_names_subresources_and_paths() -> None:
         assert await account.code(f"{HERE}/pods/p") == 403
         assert await account.code("/api/v1/namespaces/here/status") == 200
         assert await account.code("/readyz") == await account.code("/apis/apps/v1") == 200
-        refused = await account.ask("/livez")
+        refused = await account.request("/livez")
         assert refused.body["message"] == f'forbidden: User "{ME}" cannot get path "/livez"'
 
 
@@ -137,7 +137,7 @@ async def test_an_apply_that_makes_an_object_needs_create_too() -> None:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
         how = {"Content-Type": "application/apply-patch+yaml"}
         path = f"{MAPS}/m?fieldManager=test"
-        refused = await account.ask(path, "PATCH", body, **how)
+        refused = await account.request(path, "PATCH", body, **how)
         assert refused.code == 403
         assert "cannot create resource" in refused.body["message"]
         await account.client.api.create("configmaps", {"metadata": {"name": "m"}}, "here")
@@ -148,29 +148,29 @@ async def test_an_apply_that_makes_an_object_needs_create_too() -> None:
 async def test_a_forward_over_a_websocket_needs_create_too_since_1_35() -> None:
     async with weak() as account:
         await account.allow(rule("get", "pods/portforward"))
-        refused = await account.ask(f"{HERE}/pods/p/portforward")
+        refused = await account.request(f"{HERE}/pods/p/portforward")
         assert 'cannot create resource "pods/portforward"' in refused.body["message"]
 
 
 @in_a_loop
-async def test_reviews_tell_the_truth() -> None:
+async def test_reviews_are_true() -> None:
     async with weak() as account:
         reviewing = rule("create", "*", "authorization.k8s.io")
         await account.allow(reviewing, rule("get", "configmaps"), everywhere=True)
 
-        async def asked(kind: str, spec: Body) -> Any:
+        async def requested(kind: str, spec: Body) -> Any:
             head = {"apiVersion": "authorization.k8s.io/v1", "kind": kind}
             path = f"{REVIEWS}/{kind.lower()}s"
-            return (await account.ask(path, "POST", head | {"spec": spec})).body["status"]
+            return (await account.request(path, "POST", head | {"spec": spec})).body["status"]
 
         get = {"resourceAttributes": {"verb": "get", "resource": "configmaps"}}
-        assert await asked("SelfSubjectAccessReview", get) == {
+        assert await requested("SelfSubjectAccessReview", get) == {
             "allowed": True,
             "reason": "RBAC: allowed by a binding",
         }
         get["resourceAttributes"]["verb"] = "list"
-        assert await asked("SelfSubjectAccessReview", get) == {"allowed": False}
-        rules = await asked("SelfSubjectRulesReview", {"namespace": "here"})
+        assert await requested("SelfSubjectAccessReview", get) == {"allowed": False}
+        rules = await requested("SelfSubjectRulesReview", {"namespace": "here"})
         assert rule("get", "configmaps") in rules["resourceRules"]
         assert rules["nonResourceRules"] == []
 
@@ -178,9 +178,9 @@ async def test_reviews_tell_the_truth() -> None:
 @in_a_loop
 async def test_nobody_acts_as_another() -> None:
     async with weak() as account:
-        refused = await account.client.ask(f"{MAPS}/m", **{"Impersonate-User": ME})
-        told = "impersonation (--as) is not offered by the embedded cluster"
-        assert (refused.code, refused.body["message"]) == (400, told)
+        refused = await account.client.request(f"{MAPS}/m", **{"Impersonate-User": ME})
+        message = "impersonation (--as) is not offered by the embedded cluster"
+        assert (refused.code, refused.body["message"]) == (400, message)
 
 
 @in_a_loop
@@ -191,5 +191,5 @@ async def test_a_token_ends_with_its_time_and_with_its_account() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(time, "time", lambda: later)
             assert await account.code(MAPS) == 401
-        await account.client.ask(f"{HERE}/serviceaccounts/default", "DELETE")
+        await account.client.request(f"{HERE}/serviceaccounts/default", "DELETE")
         assert await account.code(MAPS) == 401

@@ -59,7 +59,7 @@ def test_the_samples_images_move_with_patches_too(version: str, tag: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("version", "told"),
+    ("version", "reported"),
     [
         ("1.20.7", False),
         ("1.20.8", True),
@@ -70,11 +70,11 @@ def test_the_samples_images_move_with_patches_too(version: str, tag: str) -> Non
         ("1.23.0", True),
     ],
 )
-def test_injection_is_told_of_gateways_since_patches_of_three_releases(
+def test_injection_knows_of_gateways_since_patches_of_three_releases(
     version: str,
-    told: bool,  # noqa: FBT001 - a row's input
+    reported: bool,  # noqa: FBT001 - a row's input
 ) -> None:
-    assert ("securityContext" in _injector(version).get("gateways", {})) is told
+    assert ("securityContext" in _injector(version).get("gateways", {})) is reported
 
 
 @pytest.mark.parametrize(
@@ -178,10 +178,10 @@ def test_go_counts_its_threads_itself_since_1_32(
     agents = _named(of, "DaemonSet")["istio-cni-node"]["spec"]["template"]["spec"]["containers"]
     gateways = next(b for b in generated(of, gateway()) if b["kind"] == "Deployment")
     gateways = gateways["spec"]["template"]["spec"]
-    told = [one["env"] for one in (*istiod, *agents, *gateways["containers"])]
-    told.append(variables(read("sidecar.yaml", of)["environment"]))
-    assert len(told) == 4
-    found = [any(one["name"] == "GOMAXPROCS" for one in environment) for environment in told]
+    entries = [one["env"] for one in (*istiod, *agents, *gateways["containers"])]
+    entries.append(variables(read("sidecar.yaml", of)["environment"]))
+    assert len(entries) == 4
+    found = [any(one["name"] == "GOMAXPROCS" for one in environment) for environment in entries]
     assert found == [there] * 4
 
 
@@ -191,7 +191,7 @@ def test_a_gateways_pods_say_another_release_than_its_other_objects() -> None:
     assert gateway["spec"]["template"]["metadata"]["labels"]["release"] == "istio"
 
 
-def test_what_injection_is_told_of_tracers_by_helm() -> None:
+def test_what_injection_knows_of_tracers_by_helm() -> None:
     assert "tracer" in _injector("1.19.10")["global"]
     assert "tracer" not in _injector("1.19.10", "helm")["global"]
     resources = [

@@ -14,7 +14,7 @@ NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "printed"),
     [
         (-5, "<invalid>"),
         (-1, "0s"),
@@ -33,8 +33,8 @@ NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
         (9 * 365 * 86400, "9y"),
     ],
 )
-def test_an_age_is_said_as_kubernetes_says_it(seconds: int, said: str) -> None:
-    assert human_duration(seconds) == said
+def test_an_age_is_reported_as_kubernetes_says_it(seconds: int, printed: str) -> None:
+    assert human_duration(seconds) == printed
 
 
 RUNNING = {"running": {"startedAt": "2030-01-01T11:59:00Z"}}
@@ -178,7 +178,7 @@ def test_a_builtin_kind_without_columns_shows_when_it_was_made() -> None:
 
 
 @pytest.mark.parametrize("include", ["Metadata", "Object", "None"])
-def test_a_row_holds_as_much_of_the_object_as_was_asked_for(include: str) -> None:
+def test_a_row_holds_as_much_of_the_object_as_was_requested(include: str) -> None:
     body = {"kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}}
     held = table("configmaps", [body], include, now=NOW)["rows"][0]["object"]
     kinds = {"Metadata": "PartialObjectMetadata", "Object": "ConfigMap", "None": None}

@@ -19,7 +19,7 @@ _PROTOCOLS = (
 _SERVER = {"port": _PORT, "hosts": ["*"]}
 
 
-def _told(kind: str, spec: Body) -> list[str]:
+def _reported(kind: str, spec: Body) -> list[str]:
     return problems({"kind": kind, "metadata": {"name": "rec"}, "spec": spec})
 
 
@@ -40,7 +40,7 @@ def _told(kind: str, spec: Body) -> list[str]:
     ],
 )
 def test_what_istio_takes_is_taken(kind: str, spec: Body) -> None:
-    assert _told(kind, spec) == []
+    assert _reported(kind, spec) == []
 
 
 def _weighted(*weights: int) -> Body:
@@ -49,7 +49,7 @@ def _weighted(*weights: int) -> Body:
 
 
 @pytest.mark.parametrize(
-    ("kind", "spec", "told"),
+    ("kind", "spec", "reported"),
     [
         ("VirtualService", _weighted(-5), "weight -5 < 0"),
         ("VirtualService", _weighted(0, 0), "total destination weight = 0"),
@@ -81,8 +81,8 @@ def _weighted(*weights: int) -> Body:
         ),
     ],
 )
-def test_what_istio_refuses_is_refused_in_its_words(kind: str, spec: Body, told: str) -> None:
-    assert _told(kind, spec) == [told]
+def test_what_istio_refuses_is_refused_in_its_words(kind: str, spec: Body, reported: str) -> None:
+    assert _reported(kind, spec) == [reported]
 
 
 def _review(spec: Body) -> Body:
@@ -94,16 +94,16 @@ def _review(spec: Body) -> Body:
     return response
 
 
-def test_one_problem_is_told_alone_and_several_are_listed() -> None:
+def test_one_problem_is_reported_alone_and_several_are_listed() -> None:
     one = "configuration is invalid: weight -5 < 0"
     several = (
         "configuration is invalid: 2 errors occurred:\n\t* weight -1 < 0\n\t* weight -2 < 0\n\n"
     )
-    for weights, told in (((-5,), one), ((-1, -2), several)):
+    for weights, reported in (((-5,), one), ((-1, -2), several)):
         assert _review(_weighted(*weights)) == {
             "uid": "u",
             "allowed": False,
-            "status": {"metadata": {}, "message": told},
+            "status": {"metadata": {}, "message": reported},
         }
 
 

@@ -12,6 +12,7 @@ import pytest
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL
 from fixtures.faults.catalog.names import SAMPLE
 from fixtures.faults.matrix import Broken, Noticed, has_cni, judge, main, table
+from tests.golden import Golden
 
 FAULT = replace(
     CATALOGUE["gateway-object-deleted"], fails=("gateway/one",), words=(), blocks=(12,)
@@ -127,11 +128,14 @@ def test_an_option_that_no_run_has_is_refused_at_once(
 
 
 def test_ctrl_c_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    golden: Golden,
 ) -> None:
     def press(*_: object) -> Noticed:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Broken, "run", press)
     assert main(["--only", "dns-down", "--reports-dir", str(tmp_path)]) == 2
-    assert capsys.readouterr().out.splitlines()[-1] == "Ctrl-C: stopped after 0 of 1 faults"
+    golden(capsys.readouterr().out.splitlines()[-1])

@@ -166,7 +166,9 @@ def _readable(body: Body) -> Body:
     body["metadata"]["labels"] = _without(labels, _APPLIED | more)
     own = _OWN_TEXT.get(name, set()) | _RENDERED_OTHERWISE.get(name, set())
     if "data" in body:
-        body["data"] = {key: _parsed(told) for key, told in _without(body["data"], own).items()}
+        body["data"] = {
+            key: _parsed(reported) for key, reported in _without(body["data"], own).items()
+        }
     return _without(body, _NAMED_ONLY.get(name, _NAMED_ONLY.get((name[0], ""), set())))
 
 

@@ -42,9 +42,11 @@ def _answers() -> dict[str, Answer]:
             async with meshed(Path(folder)) as mesh, mesh.pilot():
                 await mesh.trusted()
                 await mesh.api.create("namespaces", {"metadata": {"name": "bookinfons"}})
-                return {name: await ask(mesh.api, _exchange(name)["request"]) for name in _NAMES}
+                return {
+                    name: await request(mesh.api, _exchange(name)["request"]) for name in _NAMES
+                }
 
-    async def ask(api: Any, request: Body) -> Answer:
+    async def request(api: Any, request: Body) -> Answer:
         _, _, group, _, _, namespace, plural = request["path"].split("/")
         warnings: list[str] = []
         refusal: StatusError | None = None

@@ -81,7 +81,7 @@ class Replay(FakeKube):
         super().__init__(found, raw)
         self.replies: dict[tuple[int, str], str] = {}
         self.log = ""
-        self._asked = "", ""
+        self._requested = "", ""
 
     def create(self, kind: str, body: Body, _namespace: str, *, dry_run: bool = False) -> Body:
         """Answer what a real API server answered to such an object."""
@@ -90,7 +90,7 @@ class Replay(FakeKube):
             return _pod(body["metadata"].get("annotations") or {})
         weight = body["spec"]["http"][0]["route"][0]["weight"]
         name = "vs-weights" if weight < 0 else "vs-unknown-host-accepted"
-        return _told(ISTIO_1_29.json(f"api/istio/{name}.json"))
+        return _reported(ISTIO_1_29.json(f"api/istio/{name}.json"))
 
     @contextmanager
     def forward(self, _pod: str, _namespace: str, port: int) -> Iterator[Any]:
@@ -98,7 +98,7 @@ class Replay(FakeKube):
 
         def get(path: str, _headers: Mapping[str, str] | None = None) -> Reply:
             plain, _, query = path.partition("?")
-            self._asked = (plain, query) if query else self._asked
+            self._requested = (plain, query) if query else self._requested
             if (port, plain) not in self.replies:
                 raise Unreachable("connection refused")
             return reply_of(self.replies[port, plain])
@@ -107,14 +107,14 @@ class Replay(FakeKube):
 
     def logs(self, _pod: str, _namespace: str, _container: str, **_: Any) -> str:
         """The gateway's log, with the request that was asked last in the recorded one's place."""
-        path, query = self._asked
+        path, query = self._requested
         return re.sub(rf'"GET {path}(\?u=\w+)? ', f'"GET {path}?{query} ', self.log)
 
 
 def _pod(annotations: Mapping[str, str]) -> Body:
     """What became of a pod with these annotations."""
     if not annotations:
-        return _told(ISTIO_1_29.json("api/write/dry-run-pod-injected.json"))
+        return _reported(ISTIO_1_29.json("api/write/dry-run-pod-injected.json"))
     for name in ("ports", "tproxy", "native-off", "bad-annotation"):
         found = ISTIO_1_29.json(f"istio/inject/{name}.json")
         pod, answer = found["request"]["request"]["object"], found["response"]["response"]
@@ -129,7 +129,7 @@ def _pod(annotations: Mapping[str, str]) -> Body:
     pytest.fail(f"no answer to a pod with {annotations} was recorded")
 
 
-def _told(found: Any) -> Body:
+def _reported(found: Any) -> Body:
     answer = found["response"]
     body: Body = answer["body"]
     if answer["status"] >= 400:

@@ -53,9 +53,9 @@ def test_the_container_that_looks_is_held_against_the_same_flags(version: str) -
 @EACH
 def test_what_it_may_do_to_the_network_is_not_claimed(version: str) -> None:
     _, subject = prepared(version)
-    for ask in (subject.expect_capabilities, subject.expect_root):
+    for request in (subject.expect_capabilities, subject.expect_root):
         with pytest.raises(NotTested, match="istio-validation only checks it"):
-            ask()
+            request()
 
 
 def test_a_pod_that_nobody_looks_at_is_noticed() -> None:
@@ -156,7 +156,7 @@ def test_an_agent_on_every_node_is_well_wherever_it_was_put(namespace: str) -> N
     assert (telling.inspected, telling.notes) == (3, [])
 
 
-def test_nodes_that_it_does_not_want_are_told() -> None:
+def test_nodes_that_it_does_not_want_are_reported() -> None:
     _, subject = agent(nodes=3)
     telling = start_observing()
     subject.expect_ready()
@@ -164,11 +164,11 @@ def test_nodes_that_it_does_not_want_are_told() -> None:
     assert "runs on 2 of 3 Linux nodes" in note
 
 
-def test_a_mesh_without_the_plugin_is_not_asked_for_it() -> None:
+def test_a_mesh_without_the_plugin_is_not_requested_it() -> None:
     _, subject = agent(cni=False)
-    for ask in (subject.expect_ready, subject.expect_version):
+    for request in (subject.expect_ready, subject.expect_version):
         with pytest.raises(NotTested, match="this mesh is without Istio's CNI plugin"):
-            ask()
+            request()
 
 
 @pytest.mark.usefixtures("no_patience")
@@ -192,14 +192,14 @@ def test_an_agent_that_is_not_everywhere_is_noticed(status: dict[str, int], seen
 def test_an_agent_that_is_not_there_is_noticed() -> None:
     kube, subject = agent()
     kube.remove("daemonsets.apps", AGENT)
-    for ask in (subject.expect_ready, subject.expect_version):
+    for request in (subject.expect_ready, subject.expect_version):
         with pytest.raises(
             ClaimFailed, match="in istio-system or kube-system or elsewhere, got no such"
         ):
-            ask()
+            request()
 
 
-def test_a_second_agent_is_told() -> None:
+def test_a_second_agent_is_reported() -> None:
     kube, subject = agent()
     [first] = kube.list("daemonsets.apps")
     second = copy.deepcopy(first)

@@ -24,13 +24,13 @@ def _covers(head: str, version: str) -> bool:
     """Whether a column's head (`1.27.9 - 1.29.6`, `1.30.3, 1.31`, `>= 1.20.8`) speaks of it."""
     for part in head.replace("(rc.0)", "").split(","):
         ends = [_numbers(end) for end in part.split(" - ")]
-        asked = _numbers(version)
+        requested = _numbers(version)
         if part.strip().startswith(">="):
-            found = asked >= ends[0]
+            found = requested >= ends[0]
         elif len(ends) == 1:
-            found = asked[: len(ends[0])] == ends[0]
+            found = requested[: len(ends[0])] == ends[0]
         else:
-            found = ends[0] <= asked and asked[: len(ends[1])] <= ends[1]
+            found = ends[0] <= requested and requested[: len(ends[1])] <= ends[1]
         if found:
             return True
     return False
@@ -42,11 +42,11 @@ def cell(row: str, version: str) -> str:
     number = next(n for n, line in enumerate(lines) if line.startswith(f"| {row}"))
     head = max(n for n in range(number) if lines[n].startswith("|---")) - 1
     heads, cells = ([c.strip() for c in lines[n].split("|")[2:-1]] for n in (head, number))
-    said = ""
+    message = ""
     for title, text in zip(heads, cells, strict=True):
-        said = said if text.startswith(("same", "as ")) else text
+        message = message if text.startswith(("same", "as ")) else text
         if _covers(title, version):
-            return said.replace("*", "").replace("`", "")
+            return message.replace("*", "").replace("`", "")
     raise LookupError(f"no column of {row} speaks of {version}")
 
 
@@ -60,9 +60,9 @@ def test_the_range_of_kubernetes(version: str) -> None:
 def test_the_images_of_the_add_ons(version: str) -> None:
     found = dict(all_for(addons.IMAGES, version))
     for name in ("kiali image", "jaeger image", "prometheus |", "grafana |", "loki |"):
-        said = cell(name, version).split(" ")[0]
+        message = cell(name, version).split(" ")[0]
         image = found.get(name.split(" ")[0])
-        assert said == "-" if image is None else image.endswith(said.split("/")[-1])
+        assert message == "-" if image is None else image.endswith(message.split("/")[-1])
 
 
 @EACH
@@ -78,8 +78,8 @@ def test_the_sample(version: str) -> None:
 
 @EACH
 def test_the_disruption_budgets(version: str) -> None:
-    said = cell("PodDisruptionBudgets", version).startswith("yes")
-    assert said == bool(one_for(installation.BUDGETS, version))
+    message = cell("PodDisruptionBudgets", version).startswith("yes")
+    assert message == bool(one_for(installation.BUDGETS, version))
 
 
 @EACH
@@ -96,6 +96,6 @@ def test_the_definitions(version: str) -> None:
 
 @EACH
 def test_native_sidecars(version: str) -> None:
-    said = cell("istiod env `ENABLE_NATIVE_SIDECARS`", version)
-    assert ("auto" in said) == bool(one_for(DEFAULTS, version).kubelet)
-    assert ("does not exist" in said) == (not one_for(DEFAULTS, version).settable)
+    message = cell("istiod env `ENABLE_NATIVE_SIDECARS`", version)
+    assert ("auto" in message) == bool(one_for(DEFAULTS, version).kubelet)
+    assert ("does not exist" in message) == (not one_for(DEFAULTS, version).settable)

@@ -59,8 +59,8 @@ class Case:
         """The annotations that the pod brought, as far as they are seen afterwards."""
         found = self.meta.get("annotations") or {}
         own = {key: value for key, value in found.items() if not key.startswith(LEFT)}
-        told = redirection.cni_annotations(self.expected.options, {})
-        own = {key: value for key, value in own.items() if told.get(key) != value}
+        reported = redirection.cni_annotations(self.expected.options, {})
+        own = {key: value for key, value in own.items() if reported.get(key) != value}
         if found.get("prometheus.io/scrape") != "true":
             own |= {key: found[key] for key in SCRAPED if key in found}
         return own
@@ -148,7 +148,7 @@ def test_labels_and_annotations_are_the_expected_ones(golden: Case) -> None:
     assert set(found) == {*marks, *golden.own, STATUS}
 
 
-def test_the_sidecar_asks_for_the_expected_resources(golden: Case) -> None:
+def test_the_sidecar_requests_the_expected_resources(golden: Case) -> None:
     specs = golden.body["spec"]["containers"] + golden.body["spec"].get("initContainers", [])
     for spec in (spec for spec in specs if spec["name"] in OURS):
         wanted = resources(golden.expected.options, golden.own)
@@ -191,7 +191,7 @@ def test_a_real_answer_is_the_expected_one(name: str) -> None:
     test_the_injectors_note_is_the_expected_one(real)
     test_the_network_is_prepared_with_the_expected_arguments(real)
     test_labels_and_annotations_are_the_expected_ones(real)
-    test_the_sidecar_asks_for_the_expected_resources(real)
+    test_the_sidecar_requests_the_expected_resources(real)
 
 
 def test_a_real_istiod_passes_by_a_pod_that_says_no() -> None:

@@ -20,6 +20,8 @@ from fixtures.claims.waiting import wait_policy
 from fixtures.k8s import Body
 from tests.judge.replay import Replay, replayed
 from tests.judge.test_replayed import ambient, world
+from tests.judge.world import World, access_of
+from tests.unit.states import as_kube
 
 DEPLOYMENTS = "deployments.apps"
 INJECTORS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
@@ -52,19 +54,19 @@ def kube() -> Replay:
     return replayed("7-gateway", apart=True)
 
 
-def fails(ask: Callable[[], object]) -> str:
+def fails(request: Callable[[], object]) -> str:
     """How a claim fails."""
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return str(caught.value)
 
 
-def holds(ask: Callable[[], object]) -> Observations:
+def holds(request: Callable[[], object]) -> Observations:
     """What a claim that holds says of it."""
-    with observing() as told:
-        ask()
-    assert told.inspected, "it looked at nothing"
-    return told
+    with observing() as observations:
+        request()
+    assert observations.inspected, "it looked at nothing"
+    return observations
 
 
 def of(kube: Replay, noun: str) -> Any:
@@ -75,29 +77,29 @@ def of(kube: Replay, noun: str) -> Any:
 def refused(words: str, deployment: Body) -> None:
     """A Deployment that is refused a second pod."""
     deployment["spec"]["replicas"] = 2
-    told = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
-    told |= {"message": words, "lastTransitionTime": LONG_AGO}
-    deployment["status"]["conditions"].append(told)
+    fields = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+    fields |= {"message": words, "lastTransitionTime": LONG_AGO}
+    deployment["status"]["conditions"].append(fields)
 
 
 def test_living_B1_the_api_server_cannot_reach_the_injector(kube: Replay) -> None:
     kube.change(DEPLOYMENTS, "ratings", partial(refused, UNREACHABLE))
     kube.change(DEPLOYMENTS, "reviews-v2", partial(refused, UNREACHABLE))
-    said = fails(of(kube, "fleet").expect_created)
-    assert "2 of 8 workloads of the mesh" in said
-    assert "Deployment bookinfons/ratings-v1 (1 of 2 pods, for " in said
-    assert said.count(UNREACHABLE) == 1, "the same words twice"
+    message = fails(of(kube, "fleet").expect_created)
+    assert "2 of 8 workloads of the mesh" in message
+    assert "Deployment bookinfons/ratings-v1 (1 of 2 pods, for " in message
+    assert message.count(UNREACHABLE) == 1, "the same words twice"
 
 
 def test_living_B2_pod_security_refuses_injected_pods(kube: Replay) -> None:
     kube.change(DEPLOYMENTS, "ratings", partial(refused, FORBIDDEN))
-    said = fails(of(kube, "fleet").expect_created)
-    assert "since 2026-01-02 03:04:05 UTC" in said
-    assert FORBIDDEN in said
+    message = fails(of(kube, "fleet").expect_created)
+    assert "since 2026-01-02 03:04:05 UTC" in message
+    assert FORBIDDEN in message
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job"])
-def test_living_B2_kinds_that_tell_it_in_events_alone(kube: Replay, kind: str) -> None:
+def test_living_B2_kinds_that_report_it_in_events_alone(kube: Replay, kind: str) -> None:
     meta = {"name": "db", "namespace": "bookinfons"}
     spec = {"replicas": 2, "template": {"metadata": {"labels": {}}, "spec": {"containers": []}}}
     counts = {"replicas": 1, "active": 0, "desiredNumberScheduled": 2, "currentNumberScheduled": 1}
@@ -115,16 +117,16 @@ def test_living_B2_kinds_that_tell_it_in_events_alone(kube: Replay, kind: str) -
         "lastTimestamp": LONG_AGO,
     }
     kube.add("events", event)
-    said = fails(of(kube, "fleet").expect_created)
-    assert f"{kind} bookinfons/db" in said
-    assert FORBIDDEN in said
+    message = fails(of(kube, "fleet").expect_created)
+    assert f"{kind} bookinfons/db" in message
+    assert FORBIDDEN in message
 
 
 def test_living_H13_a_quota_that_is_used_up_is_not_istios_doing(kube: Replay) -> None:
     kube.change(DEPLOYMENTS, "ratings", partial(refused, QUOTA))
-    (told,) = holds(of(kube, "fleet").expect_created).notes
-    assert "not Istio's doing" in told
-    assert QUOTA in told
+    (reported,) = holds(of(kube, "fleet").expect_created).notes
+    assert "not Istio's doing" in reported
+    assert QUOTA in reported
 
 
 def in_init(container: str, pod: Body, **state: Any) -> None:
@@ -152,10 +154,10 @@ CRASHES = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s re
 def test_living_B3_injected_pods_never_leave_init(kube: Replay) -> None:
     kube.change("pods", "ratings", partial(in_init, "istio-init", **CRASHES))
     kube.change("pods", "reviews-v1", partial(in_init, "istio-init", **CRASHES))
-    said = fails(of(kube, "fleet").expect_started)
-    assert "2 of 6 pods of the mesh" in said
-    assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in said
-    assert "CrashLoopBackOff: back-off 40s restarting failed" in said
+    message = fails(of(kube, "fleet").expect_started)
+    assert "2 of 6 pods of the mesh" in message
+    assert "Deployment bookinfons/ratings-v1 stays in Init, container istio-init, for " in message
+    assert "CrashLoopBackOff: back-off 40s restarting failed" in message
 
 
 def test_living_B3_a_sidecar_that_never_starts_keeps_its_pod_in_init(kube: Replay) -> None:
@@ -164,9 +166,9 @@ def test_living_B3_a_sidecar_that_never_starts_keeps_its_pod_in_init(kube: Repla
         pod["status"]["initContainerStatuses"][0]["state"] = {"terminated": {"exitCode": 0}}
 
     kube.change("pods", "ratings", change)
-    said = fails(of(kube, "fleet").expect_started)
-    assert "stays in Init, container istio-proxy, " in said
-    assert "since 2026-01-02 03:04:05 UTC: it runs and has not started" in said
+    message = fails(of(kube, "fleet").expect_started)
+    assert "stays in Init, container istio-proxy, " in message
+    assert "since 2026-01-02 03:04:05 UTC: it runs and has not started" in message
 
 
 def creating(pod: Body) -> None:
@@ -215,9 +217,9 @@ def test_living_B6_pods_that_never_leave_container_creating(
 ) -> None:
     kube.change("pods", "ratings", creating)
     about(kube, "ratings", reason, words)
-    said = fails(of(kube, "fleet").expect_started)
-    assert "Deployment bookinfons/ratings-v1 stays in ContainerCreating, for " in said
-    assert f"{reason}: {words}" in said
+    message = fails(of(kube, "fleet").expect_started)
+    assert "Deployment bookinfons/ratings-v1 stays in ContainerCreating, for " in message
+    assert f"{reason}: {words}" in message
 
 
 @pytest.mark.parametrize(
@@ -231,11 +233,11 @@ def test_living_H13_a_pod_that_waits_for_something_else(
     kube.change("pods", "ratings", creating)
     if reason:
         about(kube, "ratings", reason, words)
-    (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert told.startswith(
+    (reported,) = holds(of(kube, "fleet").expect_started).notes
+    assert reported.startswith(
         "of the mesh, but not Istio's doing: Deployment bookinfons/ratings-v1 stays in"
     )
-    assert words in told
+    assert words in reported
 
 
 def test_living_H13_an_image_of_the_users_that_cannot_be_pulled(kube: Replay) -> None:
@@ -245,9 +247,9 @@ def test_living_H13_an_image_of_the_users_that_cannot_be_pulled(kube: Replay) ->
             one.update(state={"waiting": waiting}, ready=False)
 
     kube.change("pods", "ratings", change)
-    (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert "ratings-v1 does not start, container ratings, for 60 min" in told
-    assert 'ImagePullBackOff: Back-off pulling image "nowhere/x"' in told
+    (reported,) = holds(of(kube, "fleet").expect_started).notes
+    assert "ratings-v1 does not start, container ratings, for 60 min" in reported
+    assert 'ImagePullBackOff: Back-off pulling image "nowhere/x"' in reported
 
 
 def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
@@ -257,8 +259,8 @@ def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
             "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient cpu.",
         }
-        told = {"type": "PodScheduled", "status": "False", "lastTransitionTime": LONG_AGO, **why}
-        pod["status"] = {"phase": "Pending", "conditions": [told]}
+        fields = {"type": "PodScheduled", "status": "False", "lastTransitionTime": LONG_AGO, **why}
+        pod["status"] = {"phase": "Pending", "conditions": [fields]}
 
     kube.change("pods", "ratings", unschedulable)
     kube.change("pods", "reviews-v1", lambda pod: pod["status"].update(phase="Succeeded"))
@@ -267,9 +269,9 @@ def test_living_H13_unschedulable_ended_and_evicted_pods(kube: Replay) -> None:
         "reviews-v2",
         lambda pod: pod.update(status={"phase": "Failed", "reason": "Evicted"}),
     )
-    (told,) = holds(of(kube, "fleet").expect_started).notes
-    assert "ratings-v1 fits no node" in told
-    assert "Insufficient cpu" in told
+    (fields,) = holds(of(kube, "fleet").expect_started).notes
+    assert "ratings-v1 fits no node" in fields
+    assert "Insufficient cpu" in fields
     assert not holds(of(kube, "fleet").expect_proxies_ready).notes
 
 
@@ -288,9 +290,9 @@ def unready(pod: Body, **changes: Any) -> None:
 
 def test_a_proxy_that_is_not_ready_is_named_with_its_workload(kube: Replay) -> None:
     kube.change("pods", "ratings", unready)
-    said = fails(of(kube, "fleet").expect_proxies_ready)
-    assert "ratings-v1 runs and is not ready, container istio-proxy" in said
-    assert "containers with unready status: [istio-proxy]" in said
+    message = fails(of(kube, "fleet").expect_proxies_ready)
+    assert "ratings-v1 runs and is not ready, container istio-proxy" in message
+    assert "containers with unready status: [istio-proxy]" in message
 
 
 def test_a_proxy_that_goes_on_restarting_is_noticed_and_one_that_did_is_not(kube: Replay) -> None:
@@ -307,10 +309,10 @@ def test_a_proxy_that_goes_on_restarting_is_noticed_and_one_that_did_is_not(kube
     kube.change("pods", "reviews-v1", partial(change, at=lately, times=1))
     holds(of(kube, "fleet").expect_proxies_ready)
     kube.change("pods", "ratings", partial(change, at=lately, times=9))
-    said = fails(of(kube, "fleet").expect_proxies_ready)
-    assert "ratings-v1 restarts again and again, container istio-proxy" in said
-    assert "9 restarts" in said
-    assert "exit code 137, OOMKilled" in said
+    message = fails(of(kube, "fleet").expect_proxies_ready)
+    assert "ratings-v1 restarts again and again, container istio-proxy" in message
+    assert "9 restarts" in message
+    assert "exit code 137, OOMKilled" in message
 
 
 def labelled(labels: dict[str, str], namespace: Body) -> None:
@@ -326,38 +328,40 @@ def left_out(configuration: Body) -> None:
         )
 
 
-def test_living_B4_no_injector_chooses_a_namespace_that_asks(kube: Replay) -> None:
+def test_living_B4_no_injector_chooses_a_namespace_that_requests_it(kube: Replay) -> None:
     kube.change(INJECTORS, "istio", left_out)
     holds(of(kube, "fleet").expect_chosen)
     asks = {"istio-injection": "enabled", "control-plane": "x"}
     kube.change("namespaces", "bookinfons", partial(labelled, asks))
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert "namespace bookinfons (istio-injection=enabled): no injector: " in said
-    assert "requires of the namespace control-plane DoesNotExist" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert "namespace bookinfons (istio-injection=enabled): no injector: " in message
+    assert "requires of the namespace control-plane DoesNotExist" in message
 
 
 @pytest.mark.parametrize("revision", ["nope", "default-2"])
 def test_living_B4_a_revision_that_is_gone(kube: Replay, revision: str) -> None:
     kube.change("namespaces", "bookinfons", partial(labelled, {"istio.io/rev": revision}))
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert f"no injector of revision or tag {revision} (there are: default)" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert f"no injector of revision or tag {revision} (there are: default)" in message
 
 
-def test_living_B4_a_workload_that_asks_for_another_revision_than_there_is(kube: Replay) -> None:
+def test_living_B4_a_workload_that_requests_another_revision_than_there_is(kube: Replay) -> None:
     kube.change("namespaces", "bookinfons", partial(labelled, {}))
 
     def change(deployment: Body) -> None:
         deployment["spec"]["template"]["metadata"]["labels"]["istio.io/rev"] = "blue"
 
     kube.change(DEPLOYMENTS, "ratings", change)
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert "Deployment bookinfons/ratings-v1 (istio.io/rev=blue): no injector of revision" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert (
+        "Deployment bookinfons/ratings-v1 (istio.io/rev=blue): no injector of revision" in message
+    )
 
 
 def test_living_B4_an_injector_whose_istiod_is_gone(kube: Replay) -> None:
     kube.remove("services", "istiod")
-    said = fails(of(kube, "fleet").expect_chosen)
-    assert "Service istio-system/istiod of an injector that pods ask for" in said
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert "Service istio-system/istiod of an injector that pods ask for" in message
 
 
 def test_two_injectors_for_one_namespace_are_one_too_many(kube: Replay) -> None:
@@ -371,7 +375,7 @@ def test_two_injectors_for_one_namespace_are_one_too_many(kube: Replay) -> None:
     assert "2 injectors: namespace.sidecar" in fails(of(kube, "fleet").expect_chosen)
 
 
-def test_match_conditions_are_said_to_be_beyond_us(kube: Replay) -> None:
+def test_match_conditions_are_reported_to_be_beyond_us(kube: Replay) -> None:
     def change(configuration: Body) -> None:
         for entry in configuration["webhooks"]:
             entry["matchConditions"] = [{"name": "x", "expression": "object.spec.y != 'z'"}]
@@ -387,3 +391,343 @@ def test_living_H1_ztunnel_is_a_part_of_the_mesh_without_a_sidecar() -> None:
         ambient().fleet().expect_chosen()
     assert not holds(ambient().fleet().expect_started).notes
     assert not holds(ambient().fleet().expect_proxies_ready).notes
+
+
+# Gateways
+
+
+def router(kube: Replay, *, replicas: int = 1, ready: int = 1) -> None:
+    """A gateway of the chart `gateway` in a namespace of its own, injected."""
+    labels = {"app": "edge", "istio": "edge", "sidecar.istio.io/inject": "true"}
+    meta = {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}}
+    containers = [{"name": "istio-proxy", "image": "auto"}]
+    counts = {"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready}
+    spec = {"selector": {"matchLabels": {"app": "edge"}}, "replicas": replicas}
+    spec |= {"template": {"metadata": meta, "spec": {"containers": containers}}}
+    where = {"name": "edge", "namespace": "edge"}
+    kube.add(DEPLOYMENTS, {"metadata": where, "spec": spec, "status": counts})
+
+
+def service(kube: Replay) -> None:
+    """Its Service."""
+    ports = [{"name": "status-port", "port": 15021}, {"name": "http2", "port": 80}]
+    where = {"name": "edge", "namespace": "edge"}
+    kube.add(
+        "services", {"metadata": where, "spec": {"selector": {"app": "edge"}, "ports": ports}}
+    )
+
+
+def test_living_H10_a_gateway_elsewhere_that_nobody_uses_is_idle(kube: Replay) -> None:
+    router(kube)
+    assert not holds(of(kube, "gateways").expect_pods).notes
+    holds(of(kube, "gateways").expect_selected)
+
+
+def test_living_H10_a_gateway_that_nobody_uses_may_be_scaled_to_zero(kube: Replay) -> None:
+    router(kube, replicas=0, ready=0)
+    (told,) = holds(of(kube, "gateways").expect_pods).notes
+    assert "edge/edge is scaled to 0, and neither a Service nor a Gateway selects it" in told
+
+
+def test_living_B8_a_gateway_elsewhere_is_scaled_to_zero_and_has_a_service(kube: Replay) -> None:
+    router(kube, replicas=0, ready=0)
+    service(kube)
+    said = fails(of(kube, "gateways").expect_pods)
+    assert "Deployment edge/edge: expected pods" in said
+    assert "selected by Service edge/edge" in said
+
+
+def test_living_B8_a_gateway_elsewhere_wants_pods_and_has_none(kube: Replay) -> None:
+    router(kube, ready=0)
+    said = fails(of(kube, "gateways").expect_pods)
+    assert "rollout of Deployment edge/edge: expected each of its pods is ready" in said
+    assert "0 of 1 ready" in said
+
+
+def test_living_B8_a_gateway_says_why_it_has_no_pods(kube: Replay) -> None:
+    router(kube, ready=0)
+    kube.change(DEPLOYMENTS, "edge", lambda d: refused_for_good(d, FORBIDDEN))
+    assert FORBIDDEN in fails(of(kube, "gateways").expect_pods)
+
+
+def refused_for_good(deployment: Body, words: str) -> None:
+    told = {"type": "ReplicaFailure", "status": "True", "message": words}
+    deployment["status"]["conditions"] = [told]
+
+
+def test_living_B11_the_gateway_is_gone_and_its_service_is_left(kube: Replay) -> None:
+    service(kube)
+    said = fails(of(kube, "gateways").expect_selected)
+    assert "Service edge/edge selects app=edge: no pod and no workload has these labels" in said
+
+
+def test_living_B11_the_gateway_is_gone_and_its_gateway_object_is_left(kube: Replay) -> None:
+    kube.remove(DEPLOYMENTS, "istio-ingressgateway")
+    kube.remove("pods", "istio-ingressgateway")
+    said = fails(of(kube, "gateways").expect_selected)
+    assert "Gateway bookinfons/bookinfo-gateway selects istio=ingressgateway" in said
+    assert "Service istio-system/istio-ingressgateway selects" in said
+
+
+API_GATEWAYS = "gateways.gateway.networking.k8s.io"
+HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
+
+
+def condition(kind: str, status: str, reason: str = "X", message: str = "words") -> Body:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+FINE = [condition("Accepted", "True"), condition("Programmed", "True")]
+# What the API itself writes, until a controller does.
+PENDING = [
+    condition(kind, "Unknown", "Pending", "Waiting for controller")
+    for kind in ("Accepted", "Programmed")
+]
+
+
+def api_gateway(kube: Replay, conditions: list[Body], **meta: Any) -> None:
+    """A Gateway resource of class `istio`, and of a foreign one with the same status."""
+    for name, controller in (("istio", "istio.io/gateway-controller"), ("foreign", "example/x")):
+        spec: Body = {"controllerName": controller}
+        kube.add(
+            "gatewayclasses.gateway.networking.k8s.io", {"metadata": {"name": name}, "spec": spec}
+        )
+        where = {"name": f"of-{name}", "namespace": "edge", "generation": 1, **meta}
+        listeners = [{"name": "http", "conditions": []}]
+        told = {"conditions": conditions, "listeners": listeners}
+        kube.add(
+            API_GATEWAYS,
+            {"metadata": where, "spec": {"gatewayClassName": name}, "status": told},
+        )
+
+
+def test_living_B8_a_gateway_resource_of_nobodys_revision_is_never_programmed(
+    kube: Replay,
+) -> None:
+    api_gateway(kube, PENDING, labels={"istio.io/rev": "nobody"})
+    said = fails(of(kube, "api_gateways").expect_programmed)
+    assert "1 of 1 Gateways of Istio's classes" in said, "the foreign one is nobody's business"
+    assert "Gateway edge/of-istio: its istio.io/rev=nobody names no revision or tag" in said
+
+
+def test_living_B8_a_gateway_resource_that_is_not_programmed_says_why(kube: Replay) -> None:
+    api_gateway(kube, [FINE[0], condition("Programmed", "False", "Invalid", "not a proxy")])
+    said = fails(of(kube, "api_gateways").expect_programmed)
+    assert "Programmed is False, Invalid: not a proxy" in said
+
+
+def test_living_H12_an_address_is_the_platforms_to_give(kube: Replay) -> None:
+    pending = condition("Programmed", "False", "AddressNotAssigned", "address pending for x")
+    api_gateway(kube, [FINE[0], pending])
+    (told,) = holds(of(kube, "api_gateways").expect_programmed).notes
+    assert "waits for an address" in told
+    assert "address pending for x" in told
+
+
+def test_a_status_of_an_earlier_generation_is_not_the_last_word(kube: Replay) -> None:
+    old = [one | {"observedGeneration": 1} for one in FINE]
+    api_gateway(kube, old, generation=2)
+    assert "Accepted is of generation 1" in fails(of(kube, "api_gateways").expect_programmed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        ("Conflicted", "True", "Conflicted is True, X: words"),
+        ("ResolvedRefs", "False", "ResolvedRefs is False, X: words"),
+    ],
+)
+def test_a_listener_that_is_not_in_order_is_named(
+    kube: Replay, kind: str, status: str, words: str
+) -> None:
+    api_gateway(kube, FINE)
+    holds(of(kube, "api_gateways").expect_listeners)
+    told = [condition(kind, status)]
+    kube.change(API_GATEWAYS, "of-", lambda g: g["status"]["listeners"][0].update(conditions=told))
+    said = fails(of(kube, "api_gateways").expect_listeners)
+    assert f"Gateway edge/of-istio: listener http: {words}" in said
+
+
+def route(kube: Replay, gateway: str, parents: list[Body]) -> None:
+    """An HTTPRoute to one of the Gateways."""
+    meta = {"name": f"to-{gateway}", "namespace": "edge", "generation": 1}
+    spec = {"parentRefs": [{"name": gateway}]}
+    kube.add(HTTP_ROUTES, {"metadata": meta, "spec": spec, "status": {"parents": parents}})
+
+
+def heard(gateway: str, *conditions: Body) -> Body:
+    return {
+        "controllerName": "istio.io/gateway-controller",
+        "parentRef": {"name": gateway},
+        "conditions": list(conditions),
+    }
+
+
+def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -> None:
+    api_gateway(kube, FINE)
+    route(kube, "of-foreign", [])
+    with pytest.raises(NotTested, match="no routes"):
+        of(kube, "api_gateways").expect_routes()
+    route(kube, "of-istio", [])
+    said = fails(of(kube, "api_gateways").expect_routes)
+    assert "HTTPRoute edge/to-of-istio: nobody accepted it at Gateway edge/of-istio" in said
+    good = (condition("Accepted", "True"), condition("ResolvedRefs", "True"))
+    kube.change(
+        HTTP_ROUTES, "to-", lambda r: r["status"].update(parents=[heard("of-istio", *good)])
+    )
+    holds(of(kube, "api_gateways").expect_routes)
+    bad = condition("ResolvedRefs", "False", "BackendNotFound", "backend(nowhere) not found")
+    kube.change(
+        HTTP_ROUTES, "to-", lambda r: r["status"].update(parents=[heard("of-istio", good[0], bad)])
+    )
+    said = fails(of(kube, "api_gateways").expect_routes)
+    assert "at of-istio ResolvedRefs is False, BackendNotFound: backend(nowhere) not found" in said
+
+
+# Ambient mode
+
+
+def flat(state: str = "ambient/bookinfo") -> Replay:
+    """The recorded mesh in ambient mode, for a test to change."""
+    return Replay(state, apart=True, kubernetes="v1.37.2")
+
+
+def in_ambient(kube: Replay, noun: str) -> Any:
+    return getattr(World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")), noun)()
+
+
+def test_living_H1_an_ambient_mesh_is_whole() -> None:
+    for ask in ("expect_ztunnel", "expect_agent", "expect_captured"):
+        assert not holds(getattr(in_ambient(flat(), "ambient"), ask)).notes
+    for ask in ("expect_endpoints", "expect_named", "expect_policies"):
+        with pytest.raises(NotTested):
+            getattr(in_ambient(flat(), "waypoints"), ask)()
+
+
+def test_living_H1_a_mesh_of_sidecars_is_not_asked_for_ztunnel(kube: Replay) -> None:
+    with pytest.raises(NotTested, match="asks for ambient mode"):
+        in_ambient(kube, "ambient").expect_ztunnel()
+
+
+def test_living_H1_a_pod_that_opts_out_is_not_asked() -> None:
+    kube = flat()
+    out = {"istio.io/dataplane-mode": "none"}
+
+    def change(pod: Body) -> None:
+        pod["metadata"]["labels"] |= out
+        pod["metadata"]["annotations"] = {}
+
+    kube.change("pods", "ratings", change)
+    assert holds(in_ambient(kube, "ambient").expect_captured).inspected == 6
+
+
+def test_living_B6_ztunnel_is_on_no_node() -> None:
+    kube = flat("ambient/ztunnel-unscheduled")
+    said = fails(in_ambient(kube, "ambient").expect_ztunnel)
+    assert "expected a ready one on each of 1, got none on node-1" in said
+    assert "DaemonSet istio-system/ztunnel has 0 ready of 0 desired" in said
+    holds(in_ambient(kube, "ambient").expect_agent)
+    said = fails(in_ambient(kube, "ambient").expect_captured)
+    assert "1 of 8 pods that ask for ambient mode" in said
+    assert "Deployment flat/late is pending, for 60 min" in said
+
+
+def test_living_B6_the_cni_agent_is_on_no_node() -> None:
+    kube = flat()
+    counts = {"desiredNumberScheduled": 0, "currentNumberScheduled": 0, "numberReady": 0}
+    kube.change("daemonsets.apps", "istio-cni-node", lambda d: d["status"].update(counts))
+    kube.remove("pods", "istio-cni-node")
+    said = fails(in_ambient(kube, "ambient").expect_agent)
+    assert "the CNI plugin's agent on nodes with pods that ask for ambient mode" in said
+    assert "DaemonSet istio-system/istio-cni-node has 0 ready of 0 desired" in said
+    holds(in_ambient(kube, "ambient").expect_ztunnel)
+
+
+def test_living_B6_a_ztunnel_that_crashes_says_so() -> None:
+    def change(pod: Body) -> None:
+        for one in pod["status"]["containerStatuses"]:
+            one.update(state=CRASHES, ready=False)
+        pod["status"]["conditions"] = [
+            one | {"status": "False"} if one["type"] == "Ready" else one
+            for one in pod["status"]["conditions"]
+        ]
+
+    kube = flat()
+    kube.change("pods", "ztunnel", change)
+    said = fails(in_ambient(kube, "ambient").expect_ztunnel)
+    assert "does not start" in said
+    assert "CrashLoopBackOff: back-off 40s" in said
+
+
+def test_living_B6_pods_that_are_not_captured_are_named_by_workload() -> None:
+    kube = flat()
+    kube.change("pods", "reviews-v1", lambda pod: pod["metadata"].update(annotations={}))
+    said = fails(in_ambient(kube, "ambient").expect_captured)
+    assert "1 of 7 pods that ask for ambient mode" in said
+    assert "Deployment flat/reviews-v1 has no such annotation, for " in said
+
+
+def test_a_waypoint_whose_pods_crash_is_noticed_although_it_is_programmed() -> None:
+    kube = flat("ambient/waypoint-crashes")
+    holds(in_ambient(kube, "waypoints").expect_named)
+    said = fails(in_ambient(kube, "waypoints").expect_endpoints)
+    assert "endpoints of waypoint flat/waypoint: expected at least one ready" in said
+    assert "pod flat/waypoint-" in said
+
+
+@pytest.mark.parametrize("kind", ["namespaces", "services", "pods"])
+def test_a_waypoint_that_is_named_and_not_there_is_noticed(kind: str) -> None:
+    kube, name = flat(), "flat" if kind == "namespaces" else "ratings"
+
+    def change(body: Body) -> None:
+        body["metadata"].setdefault("labels", {})["istio.io/use-waypoint"] = "nowhere"
+
+    kube.change(kind, name, change)
+    said = fails(in_ambient(kube, "waypoints").expect_named)
+    assert "names flat/nowhere: no such Gateway" in said
+
+
+def policy(kube: Replay, namespace: str = "flat", **body: Any) -> None:
+    meta = {"name": "p", "namespace": namespace}
+    kube.add("authorizationpolicies.security.istio.io", {"metadata": meta, **body})
+
+
+GET_ONLY = {"rules": [{"to": [{"operation": {"methods": ["GET"]}}]}]}
+AT_RATINGS = {"targetRefs": [{"kind": "Service", "group": "", "name": "ratings"}]}
+
+
+def test_a_policy_that_needs_a_waypoint_and_has_none_is_noticed() -> None:
+    kube = flat()
+    policy(kube, spec=AT_RATINGS | GET_ONLY)
+    said = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert "AuthorizationPolicy flat/p: it is for Service ratings, which uses no waypoint" in said
+    kube.change("namespaces", "flat", lambda n: n["metadata"]["labels"].update(USES))
+    holds(in_ambient(kube, "waypoints").expect_policies)
+
+
+USES = {"istio.io/use-waypoint": "waypoint"}
+
+
+def test_a_policy_about_http_is_not_ztunnels() -> None:
+    kube = flat()
+    policy(kube, spec=GET_ONLY)
+    said = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert "ztunnel knows nothing of HTTP (methods)" in said
+
+
+def test_what_istiod_says_of_a_policy_is_believed() -> None:
+    kube, words = flat(), "ztunnel does not support HTTP attributes (found: methods)"
+    told = [condition("ZtunnelAccepted", "False", "UnsupportedValue", words)]
+    policy(kube, spec=GET_ONLY, status={"conditions": told})
+    said = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert f"ZtunnelAccepted is False, UnsupportedValue: {words}" in said
+
+
+def test_a_policy_for_sidecars_is_nobodys_business_here() -> None:
+    kube = flat()
+    told = [condition("ZtunnelAccepted", "False")]
+    policy(kube, "plain", spec=GET_ONLY, status={"conditions": told})
+    with pytest.raises(NotTested, match="no policy"):
+        in_ambient(kube, "waypoints").expect_policies()
+    policy(kube, spec={"rules": [{"from": [{"source": {"namespaces": ["flat"]}}]}]})
+    holds(in_ambient(kube, "waypoints").expect_policies)

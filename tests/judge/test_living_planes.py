@@ -161,7 +161,7 @@ def test_living_h2_a_proxy_that_no_revision_serves_is_still_noticed() -> None:
     assert f"not connected to any istiod in bookinfons/{lost}" in message(kube)
 
 
-def test_living_h9_an_istiod_elsewhere_is_asked() -> None:
+def test_living_h9_an_istiod_elsewhere_is_read() -> None:
     kube, istiod, entries = mesh()
     another_istiod(kube, istiod, "istiod-asm-1-28-x", **{"istio.io/rev": "asm-1-28"})
     kube.change("pods", "istiod-asm-1-28-x", _move_to("aks-istio-system"))
@@ -184,7 +184,7 @@ def test_living_h3_debug_pages_that_are_off_leave_it_not_claimed_at_once(status:
     assert kube.fetched == [istiod], "it waited for what does not come"
 
 
-def test_living_h3_where_one_of_two_is_off_the_other_still_tells() -> None:
+def test_living_h3_where_one_of_two_is_off_the_other_still_reports() -> None:
     kube, istiod, entries = mesh()
     another_istiod(kube, istiod, "istiod-blue-1", **{"istio.io/rev": "blue"})
     kube.lists(istiod, *entries[3:])
@@ -252,7 +252,7 @@ def test_living_b5_every_type_that_the_page_names_is_compared(url: str, words: s
     assert text.startswith(f"1 of {len(entries)} pods: expected in sync, got STALE: {words} not")
 
 
-def test_living_b5_rejections_are_told_beside_it() -> None:
+def test_living_b5_rejections_are_reported_beside_it() -> None:
     kube, istiod, entries = mesh()
     kube.metrics = (
         "# TYPE pilot_total_xds_rejects counter\n"
@@ -265,7 +265,7 @@ def test_living_b5_rejections_are_told_beside_it() -> None:
     assert observed.notes == ["since their istiod started, proxies rejected Listener 3 times"]
 
 
-def test_living_b5_ztunnel_is_asked_like_any_other_proxy() -> None:
+def test_living_b5_ztunnel_is_read_like_any_other_proxy() -> None:
     kube = Pages("ambient/bookinfo", kubernetes="v1.37.2")
     [entry] = BY_HAND["ambient"].json("istio/istiod-syncz.json")
     istiod = kube.list("pods", labels="app=istiod")[0]["metadata"]["name"]
@@ -352,7 +352,7 @@ def moved(namespace: str) -> tuple[Pages, Expected]:
 
 
 @pytest.mark.parametrize("namespace", ["aks-istio-system", "istio-system"])
-def test_living_h9_every_claim_on_istiod_is_asked_where_it_is(namespace: str) -> None:
+def test_living_h9_every_claim_on_istiod_is_requested_where_it_is(namespace: str) -> None:
     kube, rows = moved(namespace) if namespace != "istio-system" else (mesh()[0], None)
     plane = placed(kube, rows or workloads(kube).expected)
     kube.add("namespaces", {"metadata": {"name": namespace}, "status": {"phase": "Active"}})

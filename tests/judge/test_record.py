@@ -40,8 +40,8 @@ def test_a_run_is_recorded_and_says_the_same_again(
     monkeypatch.setattr(recordings, "FOLDER", tmp_path / "made")
     [name] = recorded()
     assert name == "1.29.6-1.34.4-none"  # the sample was not there
-    told = again.verdicts(name)
-    assert sum(one["verdict"] == "passed" for one in told.values()) > 30
+    reported = again.verdicts(name)
+    assert sum(one["verdict"] == "passed" for one in reported.values()) > 30
     tested = [one.values for one in again.again()]
     assert len(tested) > 30
     for values in tested:

@@ -58,7 +58,7 @@ class Record:
         """The command that broke it."""
         return re.search(r"^\$ (.*)$", self.text, re.MULTILINE)[1]  # type: ignore[index]  # each has one
 
-    def said(self, words: str) -> str:
+    def printed(self, words: str) -> str:
         """What a command printed: the one of these words, or the first that holds them."""
         parts = re.split(r"^\$ ", self.text, flags=re.MULTILINE)[2:]
         printed = {command: text for command, _, text in (p.partition("\n") for p in parts)}
@@ -69,12 +69,12 @@ class Record:
 
     def rows(self, words: str) -> list[list[str]]:
         """The lines of the table that a command printed, without its head."""
-        lines = self.said(words).splitlines()
+        lines = self.printed(words).splitlines()
         return [line.split() for line in lines if line and not line.startswith(("#", "NAME"))]
 
     def values(self, words: str) -> list[Any]:
         """The JSON documents that a command printed."""
-        text, found, decoder = self.said(words).partition("\n")[2], [], json.JSONDecoder()
+        text, found, decoder = self.printed(words).partition("\n")[2], [], json.JSONDecoder()
         while text := text.strip():
             value, end = decoder.raw_decode(text)
             found.append(value)
@@ -118,10 +118,10 @@ def broken(name: str) -> Broken:
     if f"$ {PODS}\n" in record.text:
         _listed(record, kube)
     if "curl" in record.text:
-        page = record.said("curl")
+        page = record.printed("curl")
         kube.replies[LISTENER, "/productpage"] = page
         kube.replies[LISTENER, "/"] = page
-        kube.log = record.said("logs deploy/istio-ingressgateway")
+        kube.log = record.printed("logs deploy/istio-ingressgateway")
     return Broken(record, kube)
 
 
@@ -171,9 +171,9 @@ def _bare(pod: Body) -> None:
     pod["spec"]["containers"] = [c for c in pod["spec"]["containers"] if c["name"] not in ISTIOS]
 
 
-def seen(ask: Callable[[], object]) -> str:
+def seen(request: Callable[[], object]) -> str:
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return str(caught.value)
 
 
@@ -315,12 +315,12 @@ def test_the_words_of_refusals_are_those_that_are_expected() -> None:
     assert REFUSAL in ISTIO_1_29.text("faults/virtualservice-invalid-refused.txt")
     refused = ISTIO_1_29.text("istio/inject/bad-annotation.json")
     assert DENIAL in json.loads(refused)["response"]["response"]["status"]["message"]
-    events = Record(ISTIO_1_29.text("faults/bad-traffic-annotation.txt")).said("get events")
+    events = Record(ISTIO_1_29.text("faults/bad-traffic-annotation.txt")).printed("get events")
     assert "denied the request: failed to run injection template" in events
 
 
-def test_every_recorded_fault_is_noticed_or_said_to_hold_too_little() -> None:
+def test_every_recorded_fault_is_noticed_or_reported_to_hold_too_little() -> None:
     names = set(ISTIO_1_29.names("faults", ".txt"))
-    asked = Path(__file__).read_text()
-    assert {name for name in names if not re.search(f'["/]{name}', asked)} == set()
+    requested = Path(__file__).read_text()
+    assert {name for name in names if not re.search(f'["/]{name}', requested)} == set()
     assert set(NOT_ENOUGH) <= names

@@ -58,9 +58,10 @@ NOT_RECORDED = {
     "webhooks/a-bad-metrics-port-is-refused": "Istio 1.29.6 takes any port for that of metrics",
     "installation/the-gateway-api-in-use-is-watched": "the Gateway API was not installed",
     "addons/*": "the add-ons were not installed",
+    "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
-NOUNS_NOT_RECORDED = {"api_gateway", "api_client"}
+NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways", "ambient", "waypoints"}
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
 VARIANTS = {
     "classic": ("classic/injected", frozenset[str](), "", DEMO),
@@ -75,6 +76,7 @@ VARIANTS_NOUNS = {
     "init_containers",
     "workloads",
     "fleet",
+    "gateways",
 }
 NOT_OF_VARIANTS = {"port-forward", "writes"}
 UNSCHEDULABLE = "one pod of the sample found no room on the recorded node"
@@ -138,12 +140,12 @@ def left_out(claim: str) -> bool:
     return claim in NOT_RECORDED or f"{claim.partition('/')[0]}/*" in NOT_RECORDED
 
 
-ASKED = [
+REQUESTED = [
     pytest.param("", noun, test, arguments, id=" ".join([claim, *arguments.values()]))
     for claim, noun, _, test, arguments in claims()
     if not left_out(claim) and noun not in NOUNS_NOT_RECORDED
 ]
-ASKED += [
+REQUESTED += [
     pytest.param(variant, noun, test, arguments, id=f"{variant} {claim}")
     for variant, (_, _, _, features) in VARIANTS.items()
     for claim, noun, feature, test, arguments in claims()
@@ -161,7 +163,7 @@ def _hurry() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("variant", "noun", "claim", "arguments"), ASKED)
+@pytest.mark.parametrize(("variant", "noun", "claim", "arguments"), REQUESTED)
 def test_a_claim_holds_of_a_real_cluster(
     monkeypatch: pytest.MonkeyPatch,
     variant: str,
@@ -170,8 +172,8 @@ def test_a_claim_holds_of_a_real_cluster(
     arguments: dict[str, Any],
 ) -> None:
     # Of the overrides that a pod can have, two were sent to the real injector.
-    asked = {key: value for key, value in OVERRIDES.items() if "traffic" in key}
-    monkeypatch.setattr("fixtures.istio.admission.OVERRIDES", asked)
+    fields = {key: value for key, value in OVERRIDES.items() if "traffic" in key}
+    monkeypatch.setattr("fixtures.istio.admission.OVERRIDES", fields)
     subject = getattr(world(variant), noun)()
     telling = start_observing()
     claim(subject, **arguments)
@@ -179,7 +181,15 @@ def test_a_claim_holds_of_a_real_cluster(
 
 
 # An ambient mesh, of a later release: what is asked of any mesh.
-AMBIENT_NOUNS = {"cluster", "control_plane", "node_agent", "webhooks", "workloads", "fleet"}
+AMBIENT_NOUNS = {
+    "cluster",
+    "control_plane",
+    "node_agent",
+    "webhooks",
+    "workloads",
+    "fleet",
+    "ambient",
+}
 NOT_OF_AMBIENT = {"installation/every-other-istiod-is-rolled-out": ONE_ISTIOD}
 NONE_ASKS = "no namespace of it asks for sidecars"
 NOT_OF_AMBIENT |= {
@@ -220,9 +230,12 @@ def test_a_claim_holds_of_a_real_ambient_mesh(noun: str, claim: Callable[..., No
 
 
 def test_ztunnel_is_nobodys_sidecar() -> None:
-    for ask in (ambient().workloads().expect_redirection, ambient().workloads().expect_versions):
+    for request in (
+        ambient().workloads().expect_redirection,
+        ambient().workloads().expect_versions,
+    ):
         with pytest.raises(NotTested, match="no pod of this cluster has a sidecar"):
-            ask()
+            request()
 
 
 def test_pods_of_an_ambient_mesh_take_images_of_a_registry_that_ends() -> None:

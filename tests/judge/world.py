@@ -13,11 +13,14 @@ from typing import Any
 
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
+from fixtures.istio.ambient import Ambient
+from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
+from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.node_agent import NodeAgent
@@ -27,6 +30,7 @@ from fixtures.istio.releases import Expected
 from fixtures.istio.releases.injection import NAMESPACE_LABEL
 from fixtures.istio.restarted import Restarted, pods_of_both
 from fixtures.istio.sample import PlainSample, Sample
+from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Kube
@@ -135,6 +139,18 @@ class World:
 
     def fleet(self) -> Fleet:
         return Fleet(self.control_plane("workloads"))
+
+    def gateways(self) -> Gateways:
+        return Gateways(self.kube("gateways"))
+
+    def api_gateways(self) -> ApiGateways:
+        return ApiGateways(self.kube("gateways"), self.access.istio_version)
+
+    def ambient(self) -> Ambient:
+        return Ambient(self.kube("ambient"))
+
+    def waypoints(self) -> Waypoints:
+        return Waypoints(self.kube("ambient"))
 
     def restarted(self) -> Restarted:
         then = self.injected_sample("before restart"), self.control_plane("before restart")

@@ -134,8 +134,8 @@ def test_a_fault_that_cannot_be_reverted_ends_with_one_line_that_says_how(
 ) -> None:
     (tmp_path / "irreversible.py").write_text(IRREVERSIBLE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    asked = ("--allow-break", there.ready["context"], *only("default-validator-missing"))
-    done = proof(there, tmp_path / "out", *asked, "-p", "irreversible")
+    entries = ("--allow-break", there.ready["context"], *only("default-validator-missing"))
+    done = proof(there, tmp_path / "out", *entries, "-p", "irreversible")
     printed = done.stdout + done.stderr
     assert done.returncode == 10, printed[-3000:]
     assert "default-validator-missing could not be reverted: OSError: no way back" in printed
@@ -144,7 +144,7 @@ def test_a_fault_that_cannot_be_reverted_ends_with_one_line_that_says_how(
     assert kube.find(VALIDATORS, VALIDATOR) is None
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert not report["complete"]
-    again = proof(there, tmp_path / "again", *asked)
+    again = proof(there, tmp_path / "again", *entries)
     assert REVERTED in again.stdout, again.stdout[-3000:]
     assert kube.find(VALIDATORS, VALIDATOR)
 

@@ -98,9 +98,9 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     answer = yield
     access = state_of(session.config).access
     assert access
-    told = {
+    fields = {
         "asked": sorted({f"{one.verb} {one.resource}" for one in access.requests}),
         "credentials": credentials(access.kubeconfig.read_text()),
     }
-    Path(os.environ["CANARY"]).write_text(json.dumps(told))
+    Path(os.environ["CANARY"]).write_text(json.dumps(fields))
     return answer

@@ -102,9 +102,9 @@ class FakeTools:
 
     def answer(self, *rows: Row) -> None:
         """Put rows before the others."""
-        told = self.home / "answers.json"
-        before = json.loads(told.read_text()) if told.exists() else ANSWERS
-        told.write_text(json.dumps([*rows, *before]))
+        message = self.home / "answers.json"
+        before = json.loads(message.read_text()) if message.exists() else ANSWERS
+        message.write_text(json.dumps([*rows, *before]))
 
     def have(self, clusters: dict[str, str]) -> None:
         """Let there be clusters, with what is mounted into them."""

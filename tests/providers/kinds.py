@@ -43,9 +43,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
     return made
 
 
-def about(**told: object) -> Row:
+def about(**reported: object) -> Row:
     """An engine that says this of itself and of its machine."""
-    return ABOUT, {"says": json.dumps({**INFO, **told})}
+    return ABOUT, {"says": json.dumps({**INFO, **reported})}
 
 
 def found(*_: object, hidden: bool) -> Found:

@@ -142,6 +142,6 @@ def test_the_module_of_the_page_is_one_that_lint_accepts() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_provider_without_a_case_is_told_where_one_belongs() -> None:
+def test_a_provider_without_a_case_is_shown_where_one_belongs() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"test_contract\.py: CASES has no .* team"):
         contract.case_of("team")

@@ -22,13 +22,13 @@ class Left:
 
     Attributes:
         texts: every file that it left, and its output.
-        asked: what it asked the API for.
+        requested: what it requested of the API.
         credentials: the secrets of its kubeconfig.
     """
 
     folder: Path
     texts: dict[str, str]
-    asked: list[str]
+    requested: list[str]
     credentials: list[str]
 
 
@@ -36,14 +36,14 @@ class Left:
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     """A run over the embedded cluster, with secrets planted in it."""
     home = tmp_path_factory.mktemp("canary")
-    folder, told = home / "out", home / "told.json"
+    folder, reported = home / "out", home / "told.json"
     command = [sys.executable, "-m", "pytest", "-p", "tests.providers.canary"]
     command += ["suites/test_03_sample.py", "suites/test_04_injection.py"]
     command += ["--provider", "embedded", "--reports-dir", str(folder)]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "CANARY": str(told)},
+        env={**os.environ, "CANARY": str(reported)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -57,7 +57,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     texts = {str(path.relative_to(folder)): path.read_text() for path in files}
     with zipfile.ZipFile(folder / "bundle.zip") as archive:
         texts |= {f"bundle: {n}": archive.read(n).decode() for n in archive.namelist()}
-    read = json.loads(told.read_text())
+    read = json.loads(reported.read_text())
     return Left(folder, texts | {"output": done.stdout}, read["asked"], read["credentials"])
 
 
@@ -72,9 +72,9 @@ def test_no_credential_of_the_kubeconfig_is_found_anywhere(left: Left) -> None:
     assert found == []
 
 
-def test_secrets_are_never_asked_for(left: Left) -> None:
-    assert "apply secrets" in left.asked
-    assert [one for one in left.asked if "secrets" in one] == ["apply secrets"]
+def test_secrets_are_never_requested(left: Left) -> None:
+    assert "apply secrets" in left.requested
+    assert [one for one in left.requested if "secrets" in one] == ["apply secrets"]
 
 
 def test_what_was_planted_would_have_been_collected(left: Left) -> None:

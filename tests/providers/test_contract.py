@@ -174,7 +174,7 @@ def test_access_is_of_use_and_says_what_it_is_worth(case: Case) -> None:
         assert len({names.sample, names.outside, names.labelled}) == 3
         kube = Kube.connect(access)
         try:
-            must_be_as_said(kube, access)
+            must_be_as_specified(kube, access)
         finally:
             kube.close()
     assert case.outside() == before
@@ -184,7 +184,7 @@ def test_access_is_of_use_and_says_what_it_is_worth(case: Case) -> None:
             gone.raw("/version")
 
 
-def must_be_as_said(kube: Kube, access: Access) -> None:
+def must_be_as_specified(kube: Kube, access: Access) -> None:
     minor = ".".join(access.kube_version.split(".")[:2])
     assert kube.raw("/version")["gitVersion"].startswith(f"v{minor}.")
     istiod = kube.get("deployments.apps", "istiod", "istio-system")

@@ -36,7 +36,7 @@ from fixtures.providers.discover import Engine, NoEngine, find_engine
         ),
     ],
 )
-def test_the_server_is_asked(
+def test_the_server_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: Engine | NoEngine
 ) -> None:
     (tmp_path / "docker").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")

@@ -21,7 +21,7 @@ def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Embed
     return Embedded("1.31.0", "1.35", folder / "log" / "embedded.log", died.put, command=command)
 
 
-def test_access_says_what_the_process_said(tmp_path: Path) -> None:
+def test_access_says_what_the_process_printed(tmp_path: Path) -> None:
     with provider(tmp_path, READY + "sys.stdin.read()").provide() as access:
         assert (access.node_address, access.evidence) == ("127.9.0.2", "rehearsal")
         assert access.features == {"writes"}
@@ -68,13 +68,13 @@ def test_a_process_that_does_not_become_ready_is_one_line(
     assert ("embedded.log" in str(raised.value)) == (kind is not HostNotFit)
 
 
-def test_a_death_in_mid_run_is_told_at_once(tmp_path: Path) -> None:
+def test_a_death_in_mid_run_is_reported_at_once(tmp_path: Path) -> None:
     deaths = Queue[str]()
     with provider(tmp_path, READY + "sys.exit(3)", deaths).provide():
         assert "ended with exit code 3 during the run" in deaths.get(timeout=10)
 
 
-def test_an_end_that_we_asked_for_is_no_death(tmp_path: Path) -> None:
+def test_an_end_that_we_requested_is_no_death(tmp_path: Path) -> None:
     deaths = Queue[str]()
     with provider(tmp_path, READY + "sys.stdin.read()", deaths).provide():
         pass
@@ -87,7 +87,7 @@ def test_the_cluster_alone_takes_versions_as_the_run_does(tmp_path: Path, versio
         assert cluster.ready["ready"] is True
 
 
-def test_another_system_is_told_to_use_kind(
+def test_another_system_is_directed_to_use_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -109,5 +109,5 @@ def test_the_installation_is_passed_on_and_what_follows_is_handed_over(tmp_path:
             assert words in log.read_text(encoding="utf-8")
     with wanted.provide() as access:
         assert (set(access.absent), access.revision) == ({"gone"}, "canary")
-    told = log.read_text(encoding="utf-8")
-    assert "'--install', 'helm', '--istio-set=revision=canary', '--istio-set=a=b'" in told
+    reported = log.read_text(encoding="utf-8")
+    assert "'--install', 'helm', '--istio-set=revision=canary', '--istio-set=a=b'" in reported

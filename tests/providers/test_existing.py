@@ -55,9 +55,11 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]
 @pytest.fixture
 def kube(there: EmbeddedCluster) -> Iterator[Kube]:
     """Its owner's view."""
-    said = there.ready
+    message = there.ready
     door = Kube.connect(
-        Access(there.kubeconfig, said["context"], None, "rehearsal", "test", "1", "1", hooks=True)
+        Access(
+            there.kubeconfig, message["context"], None, "rehearsal", "test", "1", "1", hooks=True
+        )
     )
     yield door
     door.close()
@@ -146,7 +148,7 @@ def test_mesh_writes_allow_the_restart_and_never_add_ons(there: EmbeddedCluster)
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("printed", "words"),
     [
         pytest.param(
             {"istio_version": "1.30"},
@@ -166,9 +168,9 @@ def test_mesh_writes_allow_the_restart_and_never_add_ons(there: EmbeddedCluster)
     ],
 )
 def test_versions_that_are_not_there_are_refused_in_one_line(
-    there: EmbeddedCluster, kube: Kube, said: dict[str, str], words: str
+    there: EmbeddedCluster, kube: Kube, printed: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(HostNotFit) as refused, taken(there, **said).provide():
+    with pytest.raises(HostNotFit) as refused, taken(there, **printed).provide():
         pytest.fail("it was taken")
     assert words in str(refused.value)
     assert str(refused.value).endswith(
@@ -182,7 +184,7 @@ def test_versions_that_are_there_are_taken(there: EmbeddedCluster) -> None:
         assert (access.istio_version, access.kube_version) == ("1.29.6", "1.34.4")
 
 
-def test_a_second_run_is_told_who_holds_the_cluster(there: EmbeddedCluster, kube: Kube) -> None:
+def test_a_second_run_is_shown_who_holds_the_cluster(there: EmbeddedCluster, kube: Kube) -> None:
     with taken(there).provide():
         refused = pytest.raises(UnsafeTarget, match=rf"holds this cluster: .*pid {os.getpid()}")
         with refused, taken(there).provide():
@@ -327,8 +329,8 @@ def test_a_run_leaves_everything_as_it_was(
     before, config = objects(kube), there.kubeconfig.read_bytes()
     report = run_over(there, tmp_path)
     assert verdicts(report, "failed") == verdicts(report, "error") == {}
-    asked = verdicts(report, "passed")
-    assert {"gateway/the-products-are-json", "workloads/every-proxy-is-in-sync"} <= set(asked)
+    requested = verdicts(report, "passed")
+    assert {"gateway/the-products-are-json", "workloads/every-proxy-is-in-sync"} <= set(requested)
     skipped_stages = ("addons/", "restart/")
     others = {c for c in verdicts(report, "not-claimed") if not c.startswith(skipped_stages)}
     assert others == NO_PART_OF_IT
@@ -362,7 +364,7 @@ def test_a_health_check_lists_each_kind_once_and_never_without_a_limit(
     assert all(one["chosen"] or not one["namespace"] for one in lists if one["kind"] == "pods")
 
 
-def test_a_run_that_is_told_to_end_leaves_everything_as_it_was(
+def test_a_run_that_is_ended_leaves_everything_as_it_was(
     there: EmbeddedCluster, kube: Kube, tmp_path: Path
 ) -> None:
     before = objects(kube)
@@ -374,7 +376,7 @@ def test_a_run_that_is_told_to_end_leaves_everything_as_it_was(
     assert objects(kube) == before
 
 
-def test_a_user_who_may_not_write_is_told_what_is_missing(
+def test_a_user_who_may_not_write_is_shown_what_is_missing(
     there: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may = Kube.may
@@ -427,12 +429,12 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(
         kube.create("namespaces", {"metadata": {"name": "in-use", "labels": run}})
         begins_alike = {**ours, RUN: run[RUN][:2]}
         kube.create("namespaces", {"metadata": {"name": "begins-alike", "labels": begins_alike}})
-        said = " ".join(line for _, line in clean(there.ready["context"], config))
-        assert "namespace left: removed" in said
-        assert "namespace kept: kept" in said
-        assert f"namespace in-use: in use by {owner()}" in said
-        assert "namespace begins-alike: removed" in said
-        assert "somebodys" not in said
+        message = " ".join(line for _, line in clean(there.ready["context"], config))
+        assert "namespace left: removed" in message
+        assert "namespace kept: kept" in message
+        assert f"namespace in-use: in use by {owner()}" in message
+        assert "namespace begins-alike: removed" in message
+        assert "somebodys" not in message
     for name in ("kept", "somebodys"):
         kube.delete("namespaces", name, missing_ok=False)
     eventually(lambda: must_be(before, kube), within=timeout("namespaces go", 20))

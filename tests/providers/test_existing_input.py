@@ -168,7 +168,9 @@ ANSWERS = [
 ]
 
 
-def test_a_server_of_another_authority_is_told_from_one_that_is_silent(tmp_path: Path) -> None:
+def test_a_server_of_another_authority_is_distinguished_from_one_that_is_silent(
+    tmp_path: Path,
+) -> None:
     theirs, ours = trustme.CA(), trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     theirs.issue_cert("127.0.0.1").configure_cert(context)
@@ -200,7 +202,7 @@ def test_a_server_that_cannot_be_used(tmp_path: Path, answer: tuple[int, str], w
         ("1.20.8", "1.31.4", "Istio 1.20.8 supports Kubernetes 1.25 to 1.29, not 1.31.4"),
     ],
 )
-def test_versions_that_do_not_fit_are_told_with_the_range(
+def test_versions_that_do_not_fit_are_reported_with_the_range(
     istio: str, kube: str, words: str
 ) -> None:
     assert words in refusal(istio, kube, allowed=False)

@@ -133,8 +133,8 @@ def abandon(machine: FakeTools, tmp_path: Path) -> None:
 
 
 def test_a_flake_is_tried_once_more_and_both_logs_stay(machine: FakeTools, tmp_path: Path) -> None:
-    said = "ERROR: failed to create cluster: could not find a log line that matches"
-    machine.answer((CREATE, {"once": "first", "code": 1, "says": said}))
+    message = "ERROR: failed to create cluster: could not find a log line that matches"
+    machine.answer((CREATE, {"once": "first", "code": 1, "says": message}))
     with provider(machine).provide():
         pass
     logs = tmp_path / "logs"
@@ -211,8 +211,8 @@ def test_an_interruption_in_mid_creation_leaves_nothing(machine: FakeTools, time
     machine.await_hanging()
     for _ in range(times):
         started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=30)
-    assert "KeyboardInterrupt" in said
+    _, message = started.communicate(timeout=30)
+    assert "KeyboardInterrupt" in message
     assert machine.clusters == {}
     assert left(machine) == []
     assert machine.hung_is_gone

@@ -34,8 +34,8 @@ class Publisher(http.server.ThreadingHTTPServer):
 
     def publish(self, content: bytes, sha256: str = "") -> None:
         self.files["/tool"] = content
-        said = sha256 or hashlib.sha256(content).hexdigest()
-        self.files["/tool.sha256"] = f"{said} tool\n".encode()
+        message = sha256 or hashlib.sha256(content).hexdigest()
+        self.files["/tool.sha256"] = f"{message} tool\n".encode()
 
     def to(self, target: Path, unpack: str = "") -> Download:
         url = f"http://127.0.0.1:{self.server_port}/tool"
@@ -52,13 +52,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = 0
-        if asked := self.headers.get("Range"):
-            self.server.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if requested := self.headers.get("Range"):
+            self.server.ranges.append(requested)
+            start = int(requested.removeprefix("bytes=").removesuffix("-"))
         if start > len(content):
             self.send_error(416)
             return
-        self.send_response(206 if asked else 200)
+        self.send_response(206 if requested else 200)
         self.send_header("Content-Type", self.server.kind)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()

@@ -98,7 +98,9 @@ def test_a_node_image_of_the_users_may_start_on_cgroup_v1(machine: FakeTools) ->
         assert "unless kindest/node:mine sets failCgroupV1 to false" in " ".join(access.notes)
 
 
-def test_a_node_that_then_does_not_start_is_told_with_the_likely_cause(machine: FakeTools) -> None:
+def test_a_node_that_then_does_not_start_is_reported_with_the_likely_cause(
+    machine: FakeTools,
+) -> None:
     machine.answer((CREATE, {"code": 1, "says": "ERROR: failed to create cluster: no such line"}))
     made = with_cgroup_v1(machine, "1.37", node_image="kindest/node:mine")
     words = r"no such line .*; the engine's machine has cgroup v1"
@@ -142,18 +144,18 @@ def test_low_limits_and_an_image_out_of_reach_are_warnings(
     (tmp_path / "max_user_instances").write_text("128")
     machine.answer((r"docker image inspect .*", {"code": 1}))
     with provider(machine).provide() as access:
-        said = " ".join(access.notes)
-    assert "max_user_instances is 128" in said
-    assert "is not at hand and 127.0.0.1 is not reached" in said
+        message = " ".join(access.notes)
+    assert "max_user_instances is 128" in message
+    assert "is not at hand and 127.0.0.1 is not reached" in message
 
 
 def test_the_registries_of_a_run_are_named(machine: FakeTools) -> None:
     registries, announced = ("docker.io", "quay.io"), ("quay.io ends",)
     made = replace(provider(machine), registries=registries, announced=announced)
     with made.provide() as access:
-        said = access.notes
-    assert "Preflight: images are pulled from docker.io, quay.io." in said
-    assert "Preflight: quay.io ends." in said
+        message = access.notes
+    assert "Preflight: images are pulled from docker.io, quay.io." in message
+    assert "Preflight: quay.io ends." in message
 
 
 def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: FakeTools) -> None:
@@ -168,13 +170,15 @@ def test_the_hub_that_the_user_sets_counts_for_all_that_is_pulled(machine: FakeT
 
 def test_a_hub_that_ends_is_neither_installed_from_nor_pulled_from(machine: FakeTools) -> None:
     settings = Settings("kind", "1.30.3", "1.35", "smoke", machine.home)
-    plain, told = sources(settings, OCTOBER)
+    plain, reported = sources(settings, OCTOBER)
     assert "registry.istio.io" in plain
-    assert told[0].startswith("registry.istio.io ends")
+    assert reported[0].startswith("registry.istio.io ends")
     assert installation(settings, OCTOBER).settings == ()
-    plain, told = sources(settings, DECEMBER)
+    plain, reported = sources(settings, DECEMBER)
     assert "registry.istio.io" not in plain
-    assert told == ("the images of Istio 1.30.3 are taken from docker.io/istio: its own hub ends",)
+    assert reported == (
+        "the images of Istio 1.30.3 are taken from docker.io/istio: its own hub ends",
+    )
     assert installation(settings, DECEMBER).settings == ("hub=docker.io/istio",)
     newer = replace(settings, istio_version="1.31.0")
     assert installation(newer, DECEMBER).settings == ()

@@ -94,7 +94,7 @@ def test_a_failure_names_the_component_and_the_cause(
     assert left(machine) == []
 
 
-def test_where_no_pod_tells_istioctl_does(machine: FakeTools) -> None:
+def test_where_no_pod_reports_istioctl_does(machine: FakeTools) -> None:
     machine.answer(
         (INSTALL, {"code": 1, "says": "Error: unknown field hubb"}),
         (PODS, {"says": "garbage"}),
@@ -131,7 +131,7 @@ def test_values_that_are_no_yaml_are_refused_before_anything_is_made(
     assert not machine.calls("kind create")
 
 
-def test_a_revision_of_the_users_is_told(
+def test_a_revision_of_the_users_is_reported(
     machine: FakeTools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = replace(found(hidden=False), planes=Planes(Plane(MESH, "canary"), default=True))
@@ -166,10 +166,10 @@ def test_helm_installs_the_four_charts_in_their_order(machine: FakeTools) -> Non
     assert waited == ["istio-ingressgateway", "istio-egressgateway"]
 
 
-@pytest.mark.parametrize(("istio", "told"), [("1.20.8", False), ("1.21.0", True)])
-def test_helm_is_told_a_profile_where_the_charts_know_one(
+@pytest.mark.parametrize(("istio", "reported"), [("1.20.8", False), ("1.21.0", True)])
+def test_helm_is_given_a_profile_where_the_charts_know_one(
     istio: str,
-    told: bool,  # noqa: FBT001 - a row's input
+    reported: bool,  # noqa: FBT001 - a row's input
 ) -> None:
     typed: list[str] = []
 
@@ -182,10 +182,10 @@ def test_helm_is_told_a_profile_where_the_charts_know_one(
     mine: Any = SimpleNamespace(kubeconfig="here", context="kind", kubectl=lambda tool: [tool])
     install(Installation(by="helm"), runner, tools, mine)
     charts = [line for line in typed if line.startswith("helm")]
-    assert ["profile=demo" in line for line in charts] == [told] * len(CHARTS)
+    assert ["profile=demo" in line for line in charts] == [reported] * len(CHARTS)
 
 
-def test_with_cni_helm_is_told_so_and_installs_its_chart(machine: FakeTools) -> None:
+def test_with_cni_helm_is_configured_so_and_installs_its_chart(machine: FakeTools) -> None:
     have_helm(machine)
     machine.answer((r"helm upgrade --install .*", {}), (ROLLED_OUT, {}))
     how = Installation(by="helm", settings=("components.cni.enabled=true",))
@@ -212,7 +212,7 @@ def test_before_the_chart_of_cni_is_made_it_is_looked_for(machine: FakeTools) ->
 
 
 @pytest.mark.parametrize(
-    ("setting", "version", "said"),
+    ("setting", "version", "printed"),
     [
         ("components.cni.enabled=true", "1.22", "pilot.cni.enabled=true"),
         ("components.cni.enabled=true", "1.21", "istio_cni.enabled=true"),
@@ -221,8 +221,8 @@ def test_before_the_chart_of_cni_is_made_it_is_looked_for(machine: FakeTools) ->
     ],
     ids=["component", "older-component", "value", "older-value"],
 )
-def test_cni_is_said_in_helms_words(setting: str, version: str, said: str) -> None:
-    assert _as_helm(setting, Version(version)) == said
+def test_cni_is_reported_in_helms_words(setting: str, version: str, printed: str) -> None:
+    assert _as_helm(setting, Version(version)) == printed
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_cni_is_said_in_helms_words(setting: str, version: str, said: str) -> No
     ],
     ids=["newer-value", "older-value", "off", "a-setting-counts-more", "setting", "no-mapping"],
 )
-def test_the_chart_of_cni_is_there_where_it_is_asked_for(
+def test_the_chart_of_cni_is_there_where_it_is_requested(
     tmp_path: Path, settings: tuple[str, ...], text: str, charts: int
 ) -> None:
     values = tmp_path / "values.yaml"
@@ -263,7 +263,7 @@ def test_a_gateway_that_helm_made_and_that_does_not_start_is_named(machine: Fake
     assert left(machine) == []
 
 
-def test_without_helm_it_is_said_before_anything_is_made(machine: FakeTools) -> None:
+def test_without_helm_it_is_reported_before_anything_is_made(machine: FakeTools) -> None:
     how = Installation(by="helm")
     with (
         pytest.raises(HostNotFit, match="no helm on the PATH"),

@@ -18,16 +18,16 @@ class SampleFailed(Exception):
     """What goes on beside the installation did not work."""
 
 
-def test_the_cluster_is_told_of_while_istio_is_being_installed(
+def test_the_cluster_is_reported_of_while_istio_is_being_installed(
     machine: FakeTools, tmp_path: Path
 ) -> None:
     machine.answer((INSTALL, {"hang": True}))
     sample = archive_of(tmp_path / "sample.tar", "docker.io/istio/examples-bookinfo-details-v1:1")
-    told: list[Access] = []
+    entries: list[Access] = []
 
     def answering(access: Access) -> None:
         machine.await_hanging()
-        told.append(access)
+        entries.append(access)
         raise SampleFailed
 
     with (
@@ -35,7 +35,7 @@ def test_the_cluster_is_told_of_while_istio_is_being_installed(
         provider(machine, archives=(sample,), on_answering=answering).provide(),
     ):
         pass
-    assert [access.context for access in told] == [f"kind-{NAME}"]
+    assert [access.context for access in entries] == [f"kind-{NAME}"]
     assert machine.calls("kind load") == [f"kind load image-archive {sample} --name={NAME}"]
     assert machine.hung_is_gone, "the installation was not called off"
     assert machine.clusters == {}
@@ -46,18 +46,18 @@ def test_images_are_loaded_before_what_needs_them(machine: FakeTools, tmp_path: 
     addons = archive_of(tmp_path / "addons.tar", "docker.io/grafana/grafana:1")
     sample = archive_of(tmp_path / "sample.tar", "docker.io/istio/examples-bookinfo-details-v1:1")
     istio = archive_of(tmp_path / "istio.tar", "docker.io/istio/proxyv2:1", "other:1")
-    told: list[int] = []
+    entries: list[int] = []
     timeline = Timeline()
     with provider(
         machine,
         archives=(addons, sample, istio),
-        on_answering=lambda _: told.append(len(machine.calls("kind load"))),
+        on_answering=lambda _: entries.append(len(machine.calls("kind load"))),
         timeline=timeline,
     ).provide():
         pass
     loaded = [call.split()[3] for call in machine.calls("kind load")]
     assert loaded == [str(istio), str(sample), str(addons)]
-    assert told == [2]
+    assert entries == [2]
     calls = [" ".join(call.split()[:2]) for call in machine.calls()]
     assert calls.index("kind load") < calls.index("istioctl install")
     after = {step.name: step.after for step in timeline.steps}
@@ -75,7 +75,9 @@ def test_images_are_loaded_before_what_needs_them(machine: FakeTools, tmp_path: 
     ]
 
 
-def test_an_installation_that_fails_is_told_though_the_rest_went_well(machine: FakeTools) -> None:
+def test_an_installation_that_fails_is_reported_though_the_rest_went_well(
+    machine: FakeTools,
+) -> None:
     machine.answer((INSTALL, {"code": 1, "says": "Error: no such profile"}))
     machine.answer((r"kubectl .* get (pods|events) --output=json", {"says": "{}"}))
     with pytest.raises(ProvisioningFailed, match="no such profile"), provider(machine).provide():

@@ -54,10 +54,10 @@ def mark(claim: str, number: int) -> str:
     return f"seatrial={hashlib.sha256(f'{claim} {number}'.encode()).hexdigest()[:12]}"
 
 
-def asked(ask: Callable[[], Any], keep: Callable[[Answer], None]) -> Any:
+def requested(request: Callable[[], Any], keep: Callable[[Answer], None]) -> Any:
     """Ask, and keep what was answered, refusals too."""
     try:
-        answer = ask()
+        answer = request()
     except Refused as e:
         parts = {"reason": e.reason, "message": e.message, "causes": list(e.causes)}
         keep({"refused": {"code": e.code, **parts}})

@@ -33,7 +33,7 @@ EACH = [(name, istio) for istio in VERSIONS for name in the_addons(istio).names(
 
 
 @pytest.mark.parametrize(("name", "istio"), EACH)
-def test_the_container_has_the_releases_image_and_is_asked_for_its_health(
+def test_the_container_has_the_releases_image_and_is_probed_for_its_health(
     name: str, istio: str
 ) -> None:
     row = the_addons(istio).row(name)
@@ -99,6 +99,6 @@ def test_rights_are_given_to_the_account_that_runs_it(name: str) -> None:
         ]
 
 
-def test_a_release_without_rows_is_said_to_have_none() -> None:
+def test_a_release_without_rows_is_reported_to_have_none() -> None:
     with pytest.raises(NotTested, match=r"Istio 1\.17\.8 brings no add-on loki"):
         the_addons("1.17.8").row("loki")

@@ -74,9 +74,9 @@ def admission(server: Server) -> Admission:
     return Admission(kube, expected("1.31.0", "v1.35.0", ["v1.35.0"]), "shop")
 
 
-def seen(ask: Callable[[], object]) -> str:
+def seen(request: Callable[[], object]) -> str:
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return str(caught.value)
 
 
@@ -100,7 +100,9 @@ def test_a_sidecar_in_the_wrong_place_is_noticed(admission: Admission, server: S
     assert "in initContainers, got istio-proxy in containers" in seen(admission.expect_injected)
 
 
-def test_a_refused_pod_is_told_in_the_servers_words(admission: Admission, server: Server) -> None:
+def test_a_refused_pod_is_reported_in_the_servers_words(
+    admission: Admission, server: Server
+) -> None:
     server.refuses["pods"] = UNREACHABLE
     assert f"got refused with 500: {UNREACHABLE}" in seen(admission.expect_injected)
 
@@ -152,36 +154,36 @@ class Injector(Server):
 PORTS = {key: value for key, value in OVERRIDES.items() if key.startswith("traffic.")}
 
 
-def asked_of(name: str) -> Admission:
+def requested_of(name: str) -> Admission:
     kube: Any = Injector(name)
     return Admission(kube, expected("1.29.6", "v1.34.4", ["v1.34.4"]), "bookinfons")
 
 
 def test_overrides_that_a_real_injector_granted_are_found() -> None:
     start_observing()
-    asked_of("ports").expect_overrides(PORTS)
+    requested_of("ports").expect_overrides(PORTS)
 
 
 def test_an_override_of_ports_that_was_not_granted_is_noticed() -> None:
-    message = seen(lambda: asked_of("plain").expect_overrides(PORTS))
+    message = seen(lambda: requested_of("plain").expect_overrides(PORTS))
     assert "istio-init of pod bookinfons/probe: expected -b 9080" in message
     assert "excludeOutboundPorts: 3306" in message
 
 
 def test_an_override_of_memory_that_was_not_granted_is_noticed() -> None:
-    message = seen(lambda: asked_of("ports").expect_overrides())
+    message = seen(lambda: requested_of("ports").expect_overrides())
     assert "resources of the sidecar in pod bookinfons/probe: expected" in message
     assert "'memory': '64Mi'" in message
 
 
 def test_a_bad_override_that_a_real_injector_refused_is_well() -> None:
     telling = start_observing()
-    asked_of("bad-annotation").expect_invalid_override_refused()
+    requested_of("bad-annotation").expect_invalid_override_refused()
     assert "for annotation 'traffic.sidecar.istio.io/excludeOutboundPorts'" in telling.notes[0]
 
 
 def test_a_bad_override_that_is_let_through_is_noticed() -> None:
-    assert "got accepted" in seen(asked_of("plain").expect_invalid_override_refused)
+    assert "got accepted" in seen(requested_of("plain").expect_invalid_override_refused)
 
 
 def test_a_bad_override_that_is_refused_for_another_reason_is_noticed(

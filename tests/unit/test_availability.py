@@ -7,10 +7,11 @@ import threading
 import pytest
 
 from fixtures.traffic.availability import Availability, watched
+from tests.golden import Golden
 
 
 @pytest.mark.parametrize(
-    ("asked", "away"),
+    ("requested", "away"),
     [
         pytest.param([(0.0, ""), (1.0, ""), (2.0, "")], 0.0, id="never"),
         pytest.param([(0.0, ""), (1.0, "503"), (2.0, "503"), (3.5, "")], 3.5, id="once"),
@@ -22,27 +23,27 @@ from fixtures.traffic.availability import Availability, watched
         pytest.param([], 0.0, id="not asked"),
     ],
 )
-def test_the_longest_absence_is_told(asked: list[tuple[float, str]], away: float) -> None:
-    assert Availability(tuple(asked)).away == away
+def test_the_longest_absence_is_reported(requested: list[tuple[float, str]], away: float) -> None:
+    assert Availability(tuple(requested)).away == away
 
 
-def test_it_is_told_in_words() -> None:
+def test_it_is_reported_in_words(golden: Golden) -> None:
     assert str(Availability(((0.0, ""), (0.1, "")))) == "never away in 2 requests"
     bad = Availability(((0.0, ""), (0.5, "503"), (1.0, "503"), (1.5, "")))
-    assert str(bad) == "away for up to 1.5 s; 4 requests, of them 2 x 503"
+    golden(str(bad))
 
 
-def test_it_is_asked_until_it_is_told_to_stop() -> None:
+def test_it_is_tested_until_it_is_stopped() -> None:
     enough = threading.Event()
     answers = iter(["", "503"])
 
-    def ask() -> str:
+    def request() -> str:
         answer = next(answers, None)
         if answer is None:
             enough.set()
         return answer or ""
 
-    with watched(ask) as watch:
+    with watched(request) as watch:
         assert enough.wait(10)
         availability = watch.stop()
     assert len(availability.requests) >= 3

@@ -286,16 +286,18 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "version", "value"), CASES)
+@pytest.mark.parametrize(("requested", "version", "value"), CASES)
 def test_a_table_changes_with_the_release_that_changed(
-    asked: Callable[[str], Any], version: str, value: object
+    requested: Callable[[str], Any], version: str, value: object
 ) -> None:
-    assert asked(version) == value
+    assert requested(version) == value
 
 
-@pytest.mark.parametrize("asked", [asked for asked, _ in CHANGES.values()], ids=CHANGES)
-def test_the_newest_row_serves_what_comes_after(asked: Callable[[str], Any]) -> None:
-    assert asked("1.90.0") == asked(f"{versions.NEWEST}.99")
+@pytest.mark.parametrize(
+    "requested", [requested for requested, _ in CHANGES.values()], ids=CHANGES
+)
+def test_the_newest_row_serves_what_comes_after(requested: Callable[[str], Any]) -> None:
+    assert requested("1.90.0") == requested(f"{versions.NEWEST}.99")
 
 
 @pytest.mark.parametrize(("version", "kube"), RANGES.items(), ids=RANGES)

@@ -71,7 +71,7 @@ def test_another_name_is_not_trusted() -> None:
 
 
 @pytest.mark.parametrize("bundle", ["", "no certificate"])
-def test_a_bundle_without_certificate_is_said_to_be_none(bundle: str) -> None:
+def test_a_bundle_without_certificate_is_reported_to_be_none(bundle: str) -> None:
     near, far = socket.socketpair()
     with near, far, pytest.raises(NotTrusted, match="holds no certificate"):
         Certificate.served(near, name=NAME, authorities=bundle)

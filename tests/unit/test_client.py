@@ -150,9 +150,9 @@ def client(kube: Any) -> Client:
     )
 
 
-def seen(ask: Callable[[], object]) -> str:
+def seen(request: Callable[[], object]) -> str:
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return str(caught.value)
 
 
@@ -166,12 +166,12 @@ def test_a_good_mesh_holds(client: Client) -> None:
     client.expect_unrouted_logged()
 
 
-def test_requests_are_told_as_they_went(client: Client) -> None:
-    told = start_observing()
+def test_requests_are_reported_as_they_went(client: Client) -> None:
+    reported = start_observing()
     client.expect_whole_page()
     client.expect_unrouted()
     client.expect_upstream()
-    edges = {(c.source, c.target, c.outcome, c.answered, c.tls) for c in told.calls}
+    edges = {(c.source, c.target, c.outcome, c.answered, c.tls) for c in reported.calls}
     assert edges == {
         ("client", "istio-ingressgateway", "200", True, ""),
         ("client", "istio-ingressgateway", "404", True, ""),
@@ -182,12 +182,12 @@ def test_requests_are_told_as_they_went(client: Client) -> None:
     }
 
 
-def test_a_request_that_nobody_answers_is_told_so(client: Client, mesh: Mesh) -> None:
+def test_a_request_that_nobody_answers_is_reported_so(client: Client, mesh: Mesh) -> None:
     mesh.answers.clear()
     mesh.flags = "UH no_healthy_upstream"
-    told = start_observing()
+    reported = start_observing()
     seen(lambda: client.expect_route("productpage"))
-    assert {(c.target, c.answered) for c in told.calls} == {("istio-ingressgateway", False)}
+    assert {(c.target, c.answered) for c in reported.calls} == {("istio-ingressgateway", False)}
 
 
 def test_request_answer_and_log_line_are_the_evidence(client: Client, mesh: Mesh) -> None:
@@ -231,13 +231,13 @@ def test_a_route_too_many_is_noticed(client: Client, mesh: Mesh) -> None:
 
 def test_an_answer_that_changes_is_noticed(client: Client, mesh: Mesh) -> None:
     """One good answer is no proof: the same is asked again for a moment."""
-    asked = 0
+    requested = 0
     good = mesh.answer
 
     def flap(target: str) -> tuple[int, str, bool]:
-        nonlocal asked
-        asked += 1
-        return good(target) if asked < 4 else (503, "", False)
+        nonlocal requested
+        requested += 1
+        return good(target) if requested < 4 else (503, "", False)
 
     mesh.answer = flap  # type: ignore[method-assign]  # the fake's own way to flap
     assert "(sample 3 of 5)" in seen(lambda: client.expect_route("login"))

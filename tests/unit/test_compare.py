@@ -123,7 +123,7 @@ def test_lost_claims_are_a_regression_for_who_requires_all() -> None:
     assert compare(*pair, require_all=True).regressed
 
 
-def test_what_did_not_end_is_said() -> None:
+def test_what_did_not_end_is_reported() -> None:
     found = compare(stored(good("conformance"), "old"), stored(stopped(), "new"))
     assert [c for c in found.caveats if "NEW is INCOMPLETE" in c]
 
@@ -145,7 +145,7 @@ def test_a_little_slower_is_not_slower() -> None:
     assert names(compare(waited(2.0), waited(4.0)), "Slower waits")
 
 
-def test_an_older_form_is_read_and_what_it_lacks_is_said() -> None:
+def test_an_older_form_is_read_and_what_it_lacks_is_reported() -> None:
     old = Stored.read(GOLDEN / "form1.json")
     found = compare(old, stored(after(), "new"))
     assert old.form == 1

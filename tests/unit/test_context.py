@@ -35,18 +35,18 @@ LONG = timeout("it becomes so", 600)
 ACCESS = Access(Path("none"), "c", None, "rehearsal", "test", "1", "1")
 
 
-def tell() -> None:
+def report() -> None:
     inspected([1, 2])
     note("from elsewhere")
     record("image", "a", "b")
 
 
 def in_a_thread_of_ours() -> None:
-    start_thread(tell, name="test").join(10)
+    start_thread(report, name="test").join(10)
 
 
 def in_a_plain_thread() -> None:
-    thread = threading.Thread(target=tell)
+    thread = threading.Thread(target=report)
     thread.start()
     thread.join(10)
 
@@ -54,7 +54,7 @@ def in_a_plain_thread() -> None:
 def in_a_background_preparation() -> None:
     @contextmanager
     def make() -> Iterator[None]:
-        tell()
+        report()
         yield
 
     background = Background(lambda *_: True, lambda _: no_step())
@@ -65,22 +65,22 @@ def in_a_background_preparation() -> None:
 
 
 def in_a_watch_of_availability() -> None:
-    asked = threading.Event()
+    requested = threading.Event()
 
-    def ask() -> str:
-        tell()
-        asked.set()
+    def request() -> str:
+        report()
+        requested.set()
         return ""
 
-    with watched(ask) as watch:
-        assert asked.wait(10)
+    with watched(request) as watch:
+        assert requested.wait(10)
         watch.stop()
 
 
 def in_a_watch_of_a_termination() -> None:
     class Pods:
         def list(self, *_: object) -> list[object]:
-            tell()
+            report()
             return []
 
     Termination(Pods(), ("n",), frozenset(), since="a test").expect_in_time()  # type: ignore[arg-type]  # a duck
@@ -208,14 +208,14 @@ def test_one_lost_request_is_no_end_of_a_background_watch() -> None:
 
 
 def test_a_watch_of_availability_reports_its_own_mistake() -> None:
-    asked = threading.Event()
+    requested = threading.Event()
 
-    def ask() -> str:
-        asked.set()
+    def request() -> str:
+        requested.set()
         raise KeyError("oops")
 
-    with watched(ask) as watch:
-        assert asked.wait(10)
+    with watched(request) as watch:
+        assert requested.wait(10)
         with pytest.raises(KeyError, match="oops"):
             watch.stop()
 
@@ -230,7 +230,7 @@ def test_patience_scales_each_wait_for_a_deletion(deadline: Deadline) -> None:
         assert scaled(deadline).seconds == 3 * deadline.seconds
 
 
-def test_an_existing_cluster_is_awaited_as_patiently_as_asked() -> None:
+def test_an_existing_cluster_is_awaited_as_patiently_as_requested() -> None:
     class Stuck:
         def list(self, *_: object, **__: object) -> list[Body]:
             return [{"metadata": {"name": "seatrial-r1", "deletionTimestamp": "now"}}]
@@ -246,8 +246,8 @@ def test_an_existing_cluster_is_awaited_as_patiently_as_asked() -> None:
 
 
 def test_no_impatience_shortens_what_the_clusters_controllers_need() -> None:
-    asked = timeout("a deleted pod is gone", 45, least=30)
-    assert [asked.scaled(factor).seconds for factor in (0.05, 1, 2)] == [30, 45, 90]
+    requested = timeout("a deleted pod is gone", 45, least=30)
+    assert [requested.scaled(factor).seconds for factor in (0.05, 1, 2)] == [30, 45, 90]
     assert timeout("pods become ready", 120).scaled(0.05).seconds == 6
 
 

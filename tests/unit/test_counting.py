@@ -17,11 +17,14 @@ from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually, wait_policy
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
+from fixtures.istio.ambient import Ambient
+from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
+from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.node_agent import NodeAgent
@@ -30,6 +33,7 @@ from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
 from fixtures.istio.restarted import Restarted
 from fixtures.istio.sample import PlainSample, Snapshot
+from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
 from fixtures.k8s import Refused, Unreachable
@@ -121,6 +125,10 @@ class Nouns:
         self.addons = Addons(kube, ROWS, "istio-system")
         self.workloads = Workloads(mesh)
         self.fleet = Fleet(mesh)
+        self.gateways = Gateways(kube)
+        self.ambient = Ambient(kube)
+        self.waypoints = Waypoints(kube)
+        self.api_gateways = ApiGateways(kube, "1.31.0")
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 

@@ -39,7 +39,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("istio", "kubelets", "options", "own", "place", "why"), PLACES)
-def test_the_place_of_the_sidecar_is_derived_and_said(
+def test_the_place_of_the_sidecar_is_derived_and_reported(
     istio: str,
     kubelets: list[str],
     options: MeshOptions,
@@ -191,7 +191,7 @@ def test_the_hub_follows_from_the_release_and_the_day(
     )
 
 
-def test_a_hub_that_is_said_is_that_of_the_samples_images() -> None:
+def test_a_hub_that_is_set_is_that_of_the_samples_images() -> None:
     rows = expected("1.30.3", "1.35", ["1.35"], hub="mirror:5000/istio")
     pods = [b["spec"]["template"]["spec"] for b in documents(rows) if b["kind"] == "Deployment"]
     found = {c["image"].rpartition("/")[0] for pod in pods for c in pod["containers"]}
@@ -199,17 +199,17 @@ def test_a_hub_that_is_said_is_that_of_the_samples_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("istio", "day", "told"),
+    ("istio", "day", "reported"),
     [
         ("1.30.3", OCTOBER, ""),
         ("1.30.3", NOVEMBER, images.DOCKER),
         ("1.31.0", DECEMBER, ""),
     ],
 )
-def test_an_installation_is_told_a_hub_only_where_its_own_one_ends(
-    istio: str, day: date, told: str
+def test_an_installation_is_given_a_hub_only_where_its_own_one_ends(
+    istio: str, day: date, reported: str
 ) -> None:
-    assert images.moved(istio, day) == told
+    assert images.moved(istio, day) == reported
 
 
 @pytest.mark.parametrize(
@@ -236,12 +236,14 @@ def test_a_registry_is_left_thirty_days_before_its_end() -> None:
     assert images.leaving(images.REGISTRY, DECEMBER)
 
 
-def test_an_announced_end_is_told_with_what_to_do() -> None:
-    (said,) = images.announced(
+def test_an_announced_end_is_reported_with_what_to_do() -> None:
+    (message,) = images.announced(
         [images.REGISTRY, images.DOCKER, images.REGISTRY], date(2026, 11, 25)
     )
-    assert said.startswith("registry.istio.io ends (out on 2026-12-08, 2026-12-09, end December")
-    assert said.endswith("with --istio-set hub=docker.io/istio")
+    assert message.startswith(
+        "registry.istio.io ends (out on 2026-12-08, 2026-12-09, end December"
+    )
+    assert message.endswith("with --istio-set hub=docker.io/istio")
     assert "has ended" in images.announced([images.REGISTRY], DECEMBER)[0]
 
 
@@ -254,7 +256,7 @@ def test_an_announced_end_is_told_with_what_to_do() -> None:
         ("quay.io/kiali/kiali:v2.27", "quay.io"),
     ],
 )
-def test_a_registry_is_told_from_an_image(image: str, host: str) -> None:
+def test_a_registry_is_distinguished_from_an_image(image: str, host: str) -> None:
     assert images.host(image) == host
 
 

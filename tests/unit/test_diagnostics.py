@@ -54,7 +54,7 @@ class Cluster:
 
     def __init__(self, **kinds: list[Body]) -> None:
         self.kinds = kinds
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.replies: dict[int, str] = {}
         self.refuses: dict[str, Refused] = {}
@@ -62,7 +62,7 @@ class Cluster:
     def list(
         self, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Bodies:
-        self.asked.append(kind)
+        self.requested.append(kind)
         if kind in self.refuses:
             raise self.refuses[kind]
         if labels == evidence.ISTIOD:
@@ -90,7 +90,7 @@ class Cluster:
         return None
 
     def delete(self, kind: str, name: str) -> None:
-        self.asked.append(f"delete {name}")
+        self.requested.append(f"delete {name}")
 
 
 def collected(cluster: Cluster, *, seconds: float = 60) -> dict[str, str]:
@@ -103,7 +103,7 @@ def test_secrets_are_no_kind_that_is_read() -> None:
     assert not [kind for kind in (*KINDS, *CLUSTER_KINDS) if "secret" in kind]
     cluster = Cluster(pods=[pod("a", {"name": "app"})])
     collected(cluster)
-    assert not [kind for kind in cluster.asked if "secret" in kind]
+    assert not [kind for kind in cluster.requested if "secret" in kind]
 
 
 def test_only_events_since_the_test_began_are_kept() -> None:
@@ -151,7 +151,7 @@ def test_values_that_may_be_secret_are_left_out_of_objects() -> None:
     assert body["spec"]["containers"][0]["env"][0]["value"] == "hello"  # the object is not changed
 
 
-def test_what_proxies_were_told_is_collected_without_certificates() -> None:
+def test_what_proxies_were_sent_is_collected_without_certificates() -> None:
     cluster = Cluster(pods=[pod("a", {"name": "istio-proxy", "image": "p"})])
     secrets = {"@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump", "key": "abc"}
     started = {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "node": "def"}
@@ -170,7 +170,7 @@ def test_a_dump_that_cannot_be_read_is_not_shown(dump: str) -> None:
     assert collected(cluster)["app-a-config_dump.json"] == ""
 
 
-def test_what_could_not_be_read_is_said() -> None:
+def test_what_could_not_be_read_is_reported() -> None:
     cluster = Cluster(pods=[pod("a", {"name": "istio-proxy", "image": "p"})])
     cluster.refuses = {
         "services": Refused(403, message="services is forbidden"),
@@ -182,10 +182,10 @@ def test_what_could_not_be_read_is_said() -> None:
     assert "jobs" not in lacking
 
 
-def test_nothing_is_asked_when_the_time_is_over() -> None:
+def test_nothing_is_requested_when_the_time_is_over() -> None:
     cluster = Cluster(pods=[pod("a", {"name": "app", "image": "a"})])
     files = collected(cluster, seconds=-1)
-    assert cluster.asked == []
+    assert cluster.requested == []
     assert "events of app: no time was left" in files["not-collected.txt"]
 
 
@@ -257,7 +257,7 @@ def test_a_preparation_is_looked_at_before_it_undoes_itself(made: Diagnostics) -
         temporary_namespace(kube, "app"),
     ):
         raise RuntimeError("no pod became ready")
-    assert cluster.asked.index("pods") < cluster.asked.index("delete app")
+    assert cluster.requested.index("pods") < cluster.requested.index("delete app")
     assert "preparing-app/app-a-app.log" in written(made)
 
 
@@ -271,7 +271,7 @@ def test_what_ends_well_or_is_given_up_is_not_looked_at(made: Diagnostics) -> No
             raise WaitCancelled
         with pytest.raises(KeyboardInterrupt), on_failure(kube, "app"):
             raise KeyboardInterrupt
-    assert cluster.asked == ["delete app"]
+    assert cluster.requested == ["delete app"]
 
 
 def test_evidence_that_cannot_be_had_hides_no_failure(made: Diagnostics) -> None:

@@ -36,12 +36,12 @@ TODAY = date(2026, 11, 27)
         ("1.90.0", TODAY, []),
     ],
 )
-def test_what_is_said_of_a_release_depends_on_the_day(
+def test_what_is_reported_of_a_release_depends_on_the_day(
     istio: str, day: date, words: list[str]
 ) -> None:
-    said = remarks(istio, day)
-    assert len(said) == len(words)
-    assert all(word in line for word, line in zip(words, said, strict=True))
+    message = remarks(istio, day)
+    assert len(message) == len(words)
+    assert all(word in line for word, line in zip(words, message, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def _access(evidence: str) -> Access:
     return Access(Path(), "here", None, evidence, "test", "1.29.6", "1.34.4")  # type: ignore[arg-type]  # a row's word
 
 
-def test_only_of_a_real_mesh_is_it_said() -> None:
+def test_only_of_a_real_mesh_is_it_reported() -> None:
     assert [line.partition(":")[0] for line in doubts(_access("conformance"), TODAY)] == [
         "WARNING",
         "WARNING",

@@ -142,7 +142,7 @@ def test_half_of_a_pair_is_completed(istio: str, kube: str, whole: tuple[str, st
         ("1.31.4", "1.36.0", "", ""),
     ],
 )
-def test_what_goes_together_is_told_with_its_range(
+def test_what_goes_together_is_reported_with_its_range(
     istio: str, kube: str, refusal: str, warning: str
 ) -> None:
     found = support(istio, kube)
@@ -186,10 +186,10 @@ def test_auto_takes_the_versions_of_the_provider_that_it_takes(
     inferred: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "find_engine", lambda: Engine("docker", "29.1"))
-    said = Namespace(istio_version="", kube_version="")
+    message = Namespace(istio_version="", kube_version="")
     settings = Settings("auto", inferred.istio, inferred.kube, "smoke", Path())
     state = SimpleNamespace(settings=settings, notes=[])
-    cluster.pytest_seatrial_start(SimpleNamespace(option=said), state)  # type: ignore[arg-type]  # no more of them is read
+    cluster.pytest_seatrial_start(SimpleNamespace(option=message), state)  # type: ignore[arg-type]  # no more of them is read
     taken = Pair(state.settings.istio_version, state.settings.kube_version)
     assert (state.settings.provider, taken) == ("kind", default_pair())
 

@@ -16,7 +16,7 @@ def answered(message: str, code: int = 403) -> Refused:
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_a_role_that_grants_no_read_is_told_from_other_refusals(verb: str) -> None:
+def test_a_role_that_grants_no_read_is_distinguished_from_other_refusals(verb: str) -> None:
     words = f'pods is forbidden: User "u" cannot {verb} resource "pods" in API group ""'
     assert isinstance(answered(words), Forbidden)
     assert not isinstance(answered(words, code=401), Forbidden)

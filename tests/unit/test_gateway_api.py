@@ -24,7 +24,7 @@ LABEL = {"gateway.networking.k8s.io/gateway-name": "bookinfo-gateway"}
 OWNER = {"kind": "Gateway", "name": "bookinfo-gateway", "uid": "1"}
 
 
-def told(kind: str, status: str = "True", **more: Any) -> Body:
+def reported(kind: str, status: str = "True", **more: Any) -> Body:
     return {"type": kind, "status": status, "observedGeneration": 1} | more
 
 
@@ -36,14 +36,14 @@ class Objects:
         self.gateway: Body = {
             "metadata": meta,
             "status": {
-                "conditions": [told("Accepted"), told("Programmed")],
+                "conditions": [reported("Accepted"), reported("Programmed")],
                 "listeners": [{"name": "http", "attachedRoutes": 1}],
             },
         }
         parent = {
             "controllerName": "istio.io/gateway-controller",
             "parentRef": {"name": "bookinfo-gateway"},
-            "conditions": [told("Accepted"), told("ResolvedRefs")],
+            "conditions": [reported("Accepted"), reported("ResolvedRefs")],
         }
         self.route: Body = {"metadata": {"generation": 1}, "status": {"parents": [parent]}}
         self.service: Body = {
@@ -89,9 +89,9 @@ def gateway(objects: Any, istio: str = "1.31.0", access: AccessPath = NODE_PORT)
     return ApiGateway(objects, expected(istio, "v1.35.0", ["v1.35.0"]), access)
 
 
-def seen(ask: Callable[[], object]) -> str:
+def seen(request: Callable[[], object]) -> str:
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return str(caught.value)
 
 
@@ -106,20 +106,22 @@ def test_what_was_so_before_the_last_change_is_not_so_now(objects: Objects) -> N
     assert "True for generation 1, the object is at 2" in seen(gateway(objects).expect_programmed)
 
 
-def test_what_is_wrong_is_said_in_istiods_words(objects: Objects) -> None:
-    why = told("Programmed", "False", reason="AddressNotAssigned", message="address pending")
+def test_what_is_wrong_is_reported_in_istiods_words(objects: Objects) -> None:
+    why = reported("Programmed", "False", reason="AddressNotAssigned", message="address pending")
     objects.gateway["status"]["conditions"][1] = why
     message = seen(gateway(objects).expect_programmed)
     assert "got False, AddressNotAssigned: address pending" in message
 
 
 @pytest.mark.parametrize("status", ["True", "False"])
-def test_a_listener_that_is_not_valid_is_told_with_its_reason(
+def test_a_listener_that_is_not_valid_is_reported_with_its_reason(
     objects: Objects, status: str
 ) -> None:
-    why = told("Accepted", status, reason="ListenersNotValid", message="invalid listeners")
-    bad = told("ResolvedRefs", "False", reason="InvalidCertificateRef", message="no such secret")
-    more = [told("Conflicted", "False"), bad]
+    why = reported("Accepted", status, reason="ListenersNotValid", message="invalid listeners")
+    bad = reported(
+        "ResolvedRefs", "False", reason="InvalidCertificateRef", message="no such secret"
+    )
+    more = [reported("Conflicted", "False"), bad]
     objects.gateway["status"]["conditions"][0] = why
     objects.gateway["status"]["listeners"].append({"name": "https", "conditions": more})
     assert (
@@ -128,7 +130,7 @@ def test_a_listener_that_is_not_valid_is_told_with_its_reason(
     ) in seen(gateway(objects).expect_programmed)
 
 
-def test_nothing_said_is_told_so(objects: Objects) -> None:
+def test_nothing_printed_is_reported_so(objects: Objects) -> None:
     objects.gateway["status"] = {}
     assert "Accepted of Gateway bookinfo-gateway: expected True, got no such condition" in seen(
         gateway(objects).expect_programmed
@@ -267,7 +269,7 @@ def test_it_is_written_in_a_version_that_is_served(
     ],
     ids=["older", "version", "in part", "forbidden"],
 )
-def test_what_cannot_be_asked_is_not_claimed_and_says_why(of: Sample, words: str) -> None:
+def test_what_cannot_be_tested_is_not_claimed_and_says_why(of: Sample, words: str) -> None:
     with pytest.raises(NotTested, match=words):
         enter(of)
 

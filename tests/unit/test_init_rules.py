@@ -42,7 +42,7 @@ def test_what_is_unknown_is_kept_and_takes_nothing_with_it() -> None:
     assert rules.values == {}
 
 
-def test_a_flag_is_told_as_it_is_typed() -> None:
+def test_a_flag_is_reported_as_it_is_typed() -> None:
     rules = InitRules.parse(["istio-iptables", "-x", "", "-u", "1337"])
     assert rules.typed("-u") == "-u 1337"
     assert rules.typed("-x") == "-x (nothing)"
@@ -58,7 +58,7 @@ def test_every_expected_flag_is_one_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("state", ["4-injected", "classic/injected"])
-def test_recorded_pods_are_told_as_expected(state: str) -> None:
+def test_recorded_pods_are_reported_as_expected(state: str) -> None:
     pods = state_of(state)["v1/pods"]
     inits = [
         c for p in pods for c in p["spec"].get("initContainers", []) if c["name"] == "istio-init"

@@ -55,29 +55,29 @@ class Server:
 
     def __init__(self, answers: dict[str, list[Any]]) -> None:
         self.answers = answers
-        self.asked: list[tuple[str, str, Any, str]] = []
+        self.requested: list[tuple[str, str, Any, str]] = []
 
     def next(self, handler: BaseHTTPRequestHandler) -> tuple[int, Any, dict[str, str]]:
         path = urlsplit(handler.path).path
         length = int(handler.headers.get("Content-Length", 0))
         body = json.loads(handler.rfile.read(length)) if length else None
         kind = handler.headers.get("Content-Type", "")
-        self.asked.append((handler.command, handler.path, body, kind))
+        self.requested.append((handler.command, handler.path, body, kind))
         known = self.answers.get(path, [(404, NOT_FOUND)])
         answer = known.pop(0) if len(known) > 1 else known[0]
-        code, said, *headers = answer if isinstance(answer, tuple) else (200, answer)
-        return code, said, headers[0] if headers else {}
+        code, message, *headers = answer if isinstance(answer, tuple) else (200, answer)
+        return code, message, headers[0] if headers else {}
 
 
 @contextmanager
 def serving(
     answers: dict[str, list[Any]], certificate: trustme.LeafCert | None = None
 ) -> Iterator[tuple[Server, int]]:
-    told = Server(answers)
+    reported = Server(answers)
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            code, body, headers = told.next(self)
+            code, body, headers = reported.next(self)
             if body is ConnectionResetError:
                 self.close_connection = True
                 self.connection.close()
@@ -102,7 +102,7 @@ def serving(
     thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield told, httpd.server_address[1]
+        yield reported, httpd.server_address[1]
     finally:
         httpd.shutdown()
         thread.join()
@@ -157,10 +157,10 @@ def test_a_refusal_that_is_no_status_keeps_its_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "passing", [(503, "busy"), (429, "slow down"), (0, ConnectionResetError)], ids=str
 )
-def test_a_read_is_asked_again_while_that_may_help(tmp_path: Path, passing: object) -> None:
+def test_a_read_is_requested_again_while_that_may_help(tmp_path: Path, passing: object) -> None:
     with connected(tmp_path, {"/version": [passing, passing, {"gitVersion": "v1"}]}) as (kube, s):
         assert kube.raw("/version") == {"gitVersion": "v1"}
-        assert len(s.asked) == 3
+        assert len(s.requested) == 3
         assert kube.requests.counted == {ApiRequest("get", "/version", ""): 1}
 
 
@@ -169,7 +169,7 @@ def test_a_write_that_may_have_been_done_is_not_sent_again(tmp_path: Path, lost:
     with connected(tmp_path, {PODS: [lost]}) as (kube, server):
         with pytest.raises((Refused, Unreachable)):
             kube.create("pods", {"kind": "Pod"}, "n")
-        assert [method for method, *_ in server.asked] == ["POST"]
+        assert [method for method, *_ in server.requested] == ["POST"]
 
 
 @pytest.mark.parametrize("verb", ["create", "apply", "replace", "patch", "delete"])
@@ -186,7 +186,7 @@ def test_a_write_is_sent_again_while_the_server_has_too_many(tmp_path: Path, ver
             "delete": lambda: kube.delete("pods", "p", "n"),
         }
         writes[verb]()
-        assert len([one for one in server.asked if one[1].startswith(PODS)]) == 3
+        assert len([one for one in server.requested if one[1].startswith(PODS)]) == 3
 
 
 def test_a_server_that_has_too_many_for_ever_is_reported_with_its_words(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_nobody_waits_for_a_retry_after_beyond_the_deadline(tmp_path: Path) -> N
         with pytest.raises(Refused) as caught:
             kube.raw("/version")
         assert caught.value.retry_after == 3600
-        assert len(server.asked) == 1
+        assert len(server.requested) == 1
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_server_that_restarts_is_awaited(
         monkeypatch.setattr(kube._wire.client, "call_api", refused_at_first)
         found = kube.raw("/version") if method == "GET" else kube.create("pods", {}, "n")
         assert found == {"a": 1}
-        assert len(server.asked) == 1
+        assert len(server.requested) == 1
 
 
 def test_a_server_that_is_gone_is_awaited_once(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> None:
             pod.get("/")
 
 
-def test_speech_that_is_no_tls_is_told_in_the_librarys_words(tmp_path: Path) -> None:
+def test_speech_that_is_no_tls_is_reported_in_the_librarys_words(tmp_path: Path) -> None:
     with serving({}) as (_, port):
         there = access(tmp_path, port)
         text = there.kubeconfig.read_text().replace("http://", "https://")
@@ -290,7 +290,7 @@ def listed(kube: Kube) -> list[str]:
 
 
 def queries(server: Server) -> list[dict[str, list[str]]]:
-    return [parse_qs(urlsplit(path).query) for _, path, *_ in server.asked]
+    return [parse_qs(urlsplit(path).query) for _, path, *_ in server.requested]
 
 
 def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_list_that_always_expires_is_refused(tmp_path: Path) -> None:
     with connected(tmp_path, {PODS: pages}) as (kube, server):
         with pytest.raises(Refused, match="too old"):
             listed(kube)
-        assert len(server.asked) == 6
+        assert len(server.requested) == 6
 
 
 # What belongs to a run
@@ -351,12 +351,12 @@ def test_a_port_forward_that_nobody_answers_ends(
             port.get("/")
 
 
-def test_a_port_forward_is_asked_for_again_while_the_server_has_too_many(tmp_path: Path) -> None:
+def test_a_port_forward_is_requested_again_while_the_server_has_too_many(tmp_path: Path) -> None:
     path = f"{PODS}/p/portforward"
     with connected(tmp_path, {path: [(429, TOO_MANY), (404, NOT_FOUND)]}) as (kube, server):
         with kube.forward("p", "n", 80) as port, pytest.raises(Refused, match="not found"):
             port.get("/")
-        assert [urlsplit(one[1]).path for one in server.asked] == [path, path]
+        assert [urlsplit(one[1]).path for one in server.requested] == [path, path]
 
 
 def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def test_selectors_are_passed_on_and_events_come_oldest_first(tmp_path: Path) ->
     answers = {"/api/v1/namespaces/n/events": [{"items": events}]}
     with connected(tmp_path, answers) as (kube, server):
         assert [e["lastTimestamp"] for e in kube.events("n", "pod-1")] == ["1", "2"]
-        query = parse_qs(urlsplit(server.asked[0][1]).query)
+        query = parse_qs(urlsplit(server.requested[0][1]).query)
         assert query == {"fieldSelector": ["involvedObject.name=pod-1"], "limit": ["500"]}
 
 
@@ -381,7 +381,7 @@ def test_a_group_is_looked_up_once_and_its_preferred_version_taken(tmp_path: Pat
     }
     with connected(tmp_path, answers) as (kube, server):
         assert kube.list("deployments.apps") == kube.list("deployments.apps") == []
-        assert [path for _, path, *_ in server.asked].count("/apis/apps") == 1
+        assert [path for _, path, *_ in server.requested].count("/apis/apps") == 1
 
 
 def test_a_kind_that_the_preferred_version_lacks_is_taken_in_one_that_has_it(
@@ -411,7 +411,7 @@ def test_apply_puts_each_object_where_its_kind_lives(tmp_path: Path) -> None:
     ]
     with connected(tmp_path, answers) as (kube, server):
         kube.apply(documents, "n")
-        method, path, body, kind = server.asked[-1]
+        method, path, body, kind = server.requested[-1]
         assert (method, urlsplit(path).path) == ("PATCH", "/api/v1/namespaces/n/pods/p")
         assert parse_qs(urlsplit(path).query) == {"fieldManager": ["seatrial"], "force": ["true"]}
         assert kind == "application/apply-patch+yaml"
@@ -424,7 +424,7 @@ def test_a_kind_that_is_not_served_is_refused(tmp_path: Path) -> None:
         pytest.raises(Refused, match="no Gateway in v1"),
     ):
         kube.apply([{"apiVersion": "v1", "kind": "Gateway", "metadata": {"name": "g"}}])
-    assert len(server.asked) == 2  # asked once more: it might have been added since
+    assert len(server.requested) == 2  # asked once more: it might have been added since
 
 
 @pytest.mark.parametrize(
@@ -440,13 +440,13 @@ def test_a_patch_says_of_which_form_it_is(tmp_path: Path, style: Any, kind: str)
     patch: Any = [{"op": "remove", "path": "/x"}] if style == "json" else {"x": None}
     with connected(tmp_path, answers) as (kube, server):
         assert kube.patch("pods", "p", "n", patch, style=style) == {"ok": True}
-        assert server.asked[-1][2:] == (patch, kind)
+        assert server.requested[-1][2:] == (patch, kind)
 
 
 def test_delete_passes_over_what_is_gone_already(tmp_path: Path) -> None:
     with connected(tmp_path, {}) as (kube, server):
         kube.delete("pods", "x", "n", grace=0)
-        assert server.asked[-1][2]["gracePeriodSeconds"] == 0
+        assert server.requested[-1][2]["gracePeriodSeconds"] == 0
         with pytest.raises(Refused):
             kube.delete("pods", "x", "n", missing_ok=False)
 
@@ -455,7 +455,7 @@ def test_logs_are_text_however_they_look(tmp_path: Path) -> None:
     answers: dict[str, list[Any]] = {"/api/v1/namespaces/n/pods/p/log": ['{"level":"info"}\n']}
     with connected(tmp_path, answers) as (kube, server):
         assert kube.logs("p", "n", "c", tail=5) == '{"level":"info"}\n'
-        query = parse_qs(urlsplit(server.asked[-1][1]).query)
+        query = parse_qs(urlsplit(server.requested[-1][1]).query)
         assert query == {"container": ["c"], "tailLines": ["5"]}
 
 
@@ -463,10 +463,10 @@ def test_hooks_are_refused_where_there_are_none(tmp_path: Path) -> None:
     with connected(tmp_path, {}) as (kube, server):
         with pytest.raises(Refused, match="no hooks"):
             kube.hook("anything", on=True)
-        assert server.asked == []
+        assert server.requested == []
 
 
-def test_a_companys_proxy_is_not_asked_for_a_server_on_this_machine(
+def test_a_companys_proxy_is_not_requested_a_server_on_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):

@@ -18,6 +18,7 @@ from fixtures.run.state import Claim
 from fixtures.run.timeline import Step, Timeline
 from reports.live import AGAIN_SECONDS, ERASE, FIRST_SECONDS, Live, takes_lines_in_place
 from reports.terminal import table
+from tests.golden import Golden
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
@@ -60,24 +61,24 @@ def test_what_is_over_at_once_is_not_shown() -> None:
     assert out.getvalue() == ""
 
 
-def test_elsewhere_a_long_wait_is_shown_now_and_then() -> None:
+def test_elsewhere_a_long_wait_is_shown_now_and_then(golden: Golden) -> None:
     shown, out = live(in_place=False)
     for used in (FIRST_SECONDS - 1, FIRST_SECONDS + 1):
         shown.waiting(Waiting("x", "istiod 0/1", used, 300))
         shown.waiting(None)
-    assert out.getvalue() == "   waiting: istiod 0/1, 6 s of 300 s\n"
+    golden(out.getvalue())
     shown.waiting(Waiting("x", "istiod 0/1", 10, 300))
     shown.waiting(Waiting("x", "istiod 0/1", 11, 300))
     assert out.getvalue().count("\n") == 2
     assert AGAIN_SECONDS > 1
 
 
-def test_a_step_is_shown_when_it_took_long_or_went_wrong() -> None:
+def test_a_step_is_shown_when_it_took_long_or_went_wrong(golden: Golden) -> None:
     shown, out = live(in_place=False)
     for step in (Step("cluster", 0, 74), Step("sample", 0, 0.2), Step("Istio", 0, 1, well=False)):
         shown.step(step.name)
         shown.step(step)
-    assert out.getvalue() == "   cluster: took 74 s\n   Istio: failed after 1 s\n"
+    golden(out.getvalue())
 
 
 def test_a_step_is_shown_while_it_lasts() -> None:
@@ -107,7 +108,7 @@ def test_lines_are_written_over_on_terminals_only(
     assert takes_lines_in_place(out, environment) == in_place
 
 
-def test_a_wait_tells_how_far_it_is() -> None:
+def test_a_wait_reports_how_far_it_is() -> None:
     reported: list[Waiting | None] = []
     results = iter(["istiod 0/1", ""])
 

@@ -26,7 +26,7 @@ def configured(mesh: str, values: str = "{}") -> FakeKube:
     [("defaultConfig: {", "while parsing"), ("nonsense", "a str"), ("- a", "a list")],
     ids=["cut-off", "a-word", "a-list"],
 )
-def test_what_is_no_mapping_is_said(mesh: str, got: str) -> None:
+def test_what_is_no_mapping_is_reported(mesh: str, got: str) -> None:
     with pytest.raises(ClaimFailed) as failure:
         read_documents(as_kube(configured(mesh)))
     assert failure.value.subject == "mesh of ConfigMap istio-system/istio"

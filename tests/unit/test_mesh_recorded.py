@@ -120,9 +120,9 @@ def test_a_real_sample_with_classic_sidecars_holds(
     claim(injected("classic/injected")[1])
 
 
-def seen(ask: Callable[[], object]) -> ClaimFailed:
+def seen(request: Callable[[], object]) -> ClaimFailed:
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        request()
     return caught.value
 
 
@@ -203,7 +203,7 @@ def test_available_on_an_old_pod_is_no_roll_out() -> None:
     assert "0/1 updated, 1 available" in str(seen(lambda: subject.expect_rolled_out("istiod")))
 
 
-def test_who_watches_a_roll_out_is_told_how_far_it_is() -> None:
+def test_who_watches_a_roll_out_is_shown_how_far_it_is() -> None:
     kube, subject = plane()
 
     def pulling(pod: Body) -> None:

@@ -51,7 +51,7 @@ class Kept(FakeKube):
         names = dict.fromkeys(one["metadata"]["namespace"] for one in pods)
         super().__init__({"v1/pods": list(pods), "v1/namespaces": list(map(namespace, names))})
         self.kept = ReadOnce()
-        self.asked: list[tuple[str, str | None]] = []
+        self.requested: list[tuple[str, str | None]] = []
         self.forbidden = forbidden
         self.listed = listed
 
@@ -63,7 +63,7 @@ class Kept(FakeKube):
         self, kind: str, shape: type[S], make: Callable[[S], T], **chosen: Any
     ) -> tuple[T, ...]:
         where = chosen.get("namespace")
-        self.asked.append((kind, where))
+        self.requested.append((kind, where))
         if kind == NAMESPACES and not self.listed:
             raise Forbidden(403, message="namespaces is forbidden")
         if kind == PODS and where in self.forbidden:
@@ -80,7 +80,7 @@ def test_a_kind_is_read_once_whoever_needs_it() -> None:
     assert picture(kube).pods() == picture(kube).pods()
     kube.kept.forget()
     assert [one.name for one in picture(kube).pods()] == ["a"]
-    assert kube.asked == [(PODS, None)] * 2
+    assert kube.requested == [(PODS, None)] * 2
 
 
 def test_two_threads_that_need_a_kind_read_it_once() -> None:
@@ -156,11 +156,11 @@ def test_a_pod_is_looked_at_again_by_its_name_and_uid() -> None:
     assert again[1].phase == "Failed"
 
 
-def test_what_changed_meanwhile_is_told_in_one_line() -> None:
-    with observing() as told:
+def test_what_changed_meanwhile_is_reported_in_one_line() -> None:
+    with observing() as observations:
         changed([])
         changed(["pod a", "pod b", "pod c", "pod d", "pod e"])
-    assert told.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
+    assert observations.notes == ["changed while it was audited: pod a, pod b, pod c and 2 more"]
 
 
 def test_who_may_not_list_namespaces_has_those_read_that_the_context_names() -> None:

@@ -19,7 +19,7 @@ from reports.pictures.mesh import Mesh, edges_of, mesh_of
 from reports.pictures.timeline import in_words, timeline_of
 from tests.unit.runs import claim, good, run
 
-ASKED = Call("client", "istio-ingressgateway", "200", True, "replies", tls="plain text")
+REQUESTED = Call("client", "istio-ingressgateway", "200", True, "replies", tls="plain text")
 LED = Call("istio-ingressgateway", "productpage", "200", True, "log", tls="mutual TLS")
 SHOWN = Call("productpage", "reviews", "shown", True, "page", version="v2")
 
@@ -47,20 +47,20 @@ def test_calls_between_the_same_two_are_one_edge() -> None:
 
 
 def test_a_request_recorded_twice_is_counted_once() -> None:
-    logged = replace(ASKED, known_from="log")
-    (edge,) = edges_of([replace(ASKED, tls=""), replace(ASKED, tls=""), logged])
+    logged = replace(REQUESTED, known_from="log")
+    (edge,) = edges_of([replace(REQUESTED, tls=""), replace(REQUESTED, tls=""), logged])
     assert (edge.requests, edge.tls, edge.told_by) == (2, "plain text", "replies, log")
 
 
 def test_an_edge_is_broken_if_its_last_request_was_not_answered() -> None:
-    down = replace(ASKED, outcome="503", answered=False)
-    assert [e.answered for e in edges_of([ASKED, down])] == [False]
-    assert [e.answered for e in edges_of([down, ASKED])] == [True]
-    assert "1 not answered" in drawn(record(ASKED, down)).words
+    down = replace(REQUESTED, outcome="503", answered=False)
+    assert [e.answered for e in edges_of([REQUESTED, down])] == [False]
+    assert [e.answered for e in edges_of([down, REQUESTED])] == [True]
+    assert "1 not answered" in drawn(record(REQUESTED, down)).words
 
 
 def test_who_is_called_stands_right_of_its_caller() -> None:
-    mesh = drawn(record(ASKED, LED, SHOWN))
+    mesh = drawn(record(REQUESTED, LED, SHOWN))
     places = sorted(mesh.places, key=lambda place: place.x)
     names = ["client", "istio-ingressgateway", "productpage", "reviews"]
     assert [place.name for place in places] == names
@@ -70,12 +70,12 @@ def test_who_is_called_stands_right_of_its_caller() -> None:
 
 def test_a_loop_of_calls_is_drawn_all_the_same() -> None:
     back = replace(SHOWN, source="reviews", target="productpage")
-    assert len(drawn(record(ASKED, LED, SHOWN, back)).edges) == 4
+    assert len(drawn(record(REQUESTED, LED, SHOWN, back)).edges) == 4
 
 
 def test_boxes_of_a_column_do_not_touch() -> None:
     details = replace(SHOWN, target="details")
-    mesh = drawn(record(ASKED, LED, SHOWN, details))
+    mesh = drawn(record(REQUESTED, LED, SHOWN, details))
     upper, lower = sorted((mesh.place("details"), mesh.place("reviews")), key=lambda p: p.y)
     assert upper.y + upper.height < lower.y
 
@@ -89,7 +89,7 @@ def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
         Observation("proxies", "ratings-v1", "in sync"),
         Observation("version", "istiod", "1.31.0-abc-Clean"),
     )
-    mesh = drawn(record(ASKED, seen=seen))
+    mesh = drawn(record(REQUESTED, seen=seen))
     known = {place.name: place.lines for place in mesh.idle}
     assert known == {
         "ratings": ("endpoints: 1 ready", "v1 · proxy 1.31.0"),
@@ -104,8 +104,8 @@ def test_without_anything_seen_there_is_no_mesh() -> None:
 
 
 def test_transport_is_drawn_only_where_a_claim_observed_it() -> None:
-    assert "No claim observed whether" in page(record(ASKED, SHOWN))
-    locked = page(record(ASKED, LED))
+    assert "No claim observed whether" in page(record(REQUESTED, SHOWN))
+    locked = page(record(REQUESTED, LED))
     assert "No claim observed whether" not in locked
     assert 'class="p-lock"' in locked
 
@@ -124,11 +124,11 @@ MTLS = "outbound_.9080_._.productpage.bookinfons.svc.cluster.local"
 @pytest.mark.parametrize(
     ("name", "tls"), [(MTLS, "mutual TLS"), ("shop.example", "TLS"), ("-", "plain text")]
 )
-def test_the_access_log_tells_how_a_request_came(name: str, tls: str) -> None:
+def test_the_access_log_reports_how_a_request_came(name: str, tls: str) -> None:
     assert FORM.parse(LINE.format(upstream="inbound|9080||", name=name)).tls == tls
 
 
-def test_the_access_log_tells_where_a_request_was_sent() -> None:
+def test_the_access_log_reports_where_a_request_was_sent() -> None:
     host = "outbound|9080||productpage.bookinfons.svc.cluster.local"
     call = FORM.parse(LINE.format(upstream=host, name="-")).call_on("gateway")
     assert call == Call("gateway", "productpage", "200", True, "the access log")

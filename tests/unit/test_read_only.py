@@ -110,7 +110,7 @@ from fixtures.k8s import ReadOnly
 @so()
 def test_reads(cluster): inspected_one(1)
 @so()
-def test_asks_for_a_dry_run(cluster): raise ReadOnly("it needs to create pods")
+def test_requests_a_dry_run(cluster): raise ReadOnly("it needs to create pods")
 """,
     )
     runs.claims("03_sample", "@so(blocking=True)\ndef test_a(plain_sample): inspected_one(1)\n")
@@ -121,7 +121,7 @@ def test_asks_for_a_dry_run(cluster): raise ReadOnly("it needs to create pods")
     assert ended.code == 0
 
 
-def test_a_health_check_asks_the_stages_of_a_living_mesh_alone(runs: SmallRuns) -> None:
+def test_a_health_check_tests_the_stages_of_a_living_mesh_alone(runs: SmallRuns) -> None:
     one = "@so()\ndef test_a(cluster): inspected_one(1)\n"
     for module in ("01_cluster", "03_sample", "05_webhooks", "11_workloads", "12_restart"):
         runs.claims(module, one)

@@ -114,7 +114,7 @@ def test_what_stays_or_goes_with_its_pod_does_not_count(body: Body) -> None:
         pytest.param(pod("gw", OLD, args=["proxy", "router"]), id="a gateway is the mesh's"),
     ],
 )
-def test_others_are_not_asked(body: Body) -> None:
+def test_others_are_not_tested(body: Body) -> None:
     with pytest.raises(NotTested, match="no pod of this cluster is in the mesh"):
         workloads(body).expect_lasting_registries()
 
@@ -136,7 +136,7 @@ def test_others_are_not_asked(body: Body) -> None:
         ),
     ],
 )
-def test_the_meshs_own_pods_are_told_from_others(body: Body) -> None:
+def test_the_meshs_own_pods_are_distinguished_from_others(body: Body) -> None:
     with pytest.raises(ClaimFailed, match=r"images of 1 of 1 workloads of the mesh: .* in Deploy"):
         mesh(body, injector="docker.io/istio").expect_lasting_registries()
 
@@ -175,22 +175,22 @@ def test_what_is_injected_follows_from_values_and_templates(
     assert injected_images(values, templates) == found
 
 
-def test_many_are_told_in_short_and_listed_in_the_evidence() -> None:
+def test_many_are_reported_in_short_and_listed_in_the_evidence() -> None:
     bodies = [pod(f"web-{n}", OLD, APP, first=[OLD]) for n in range(40)]
     bodies += [pod(f"web-{n}", OLD, APP) for n in range(40)]  # a second replica of each
     with pytest.raises(ClaimFailed) as raised:
         expect_lasting("workloads in the mesh", map(Pod.of, bodies), DAY)
-    told = raised.value
-    assert told.message == (
+    reported = raised.value
+    assert reported.message == (
         "images of 40 of 40 workloads in the mesh: "
         "expected from registries that stay until 2026-12-27 at least, "
         f"got {OLD} (first-0, istio-proxy) in Deployment shop/web-0, Deployment shop/web-1, "
         f"Deployment shop/web-2 and 37 more ({ENDS})"
     )
-    assert len(told.evidence.splitlines()) == 40
-    assert told.next_steps[0].endswith("| grep registry.istio.io/")
+    assert len(reported.evidence.splitlines()) == 40
+    assert reported.next_steps[0].endswith("| grep registry.istio.io/")
 
 
-def test_a_registry_that_is_gone_is_told_so() -> None:
+def test_a_registry_that_is_gone_is_reported_so() -> None:
     with pytest.raises(ClaimFailed, match=r"registry\.istio\.io ended on 2026-12-01"):
         workloads(pod("web", OLD, APP), day=date(2026, 12, 1)).expect_lasting_registries()

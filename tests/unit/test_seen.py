@@ -18,7 +18,7 @@ pytest_plugins = ["pytester"]
 DIGEST = re.compile(r"\S+:\S+@sha256:[0-9a-f]{64}")
 
 
-def told() -> dict[str, dict[str, set[str]]]:
+def reported() -> dict[str, dict[str, set[str]]]:
     """What the claim of this test told so far."""
     found: dict[str, dict[str, set[str]]] = {}
     running = _RUNNING.get()
@@ -33,29 +33,29 @@ def _begin() -> None:
     start_observing()
 
 
-def test_a_digest_is_told_of_each_image() -> None:
+def test_a_digest_is_reported_of_each_image() -> None:
     plane()[1].expect_images()
     plain()[1].expect_images()
     injected()[1].expect_sidecar_images()
-    images = told()["image"]
+    images = reported()["image"]
     assert {"istiod", "istio-ingressgateway", "istio-proxy of reviews-v3"} <= images.keys()
     assert "productpage of productpage-v1" in images
     assert all(DIGEST.fullmatch(value) for values in images.values() for value in values)
     assert [name for name, values in images.items() if len(values) != 1] == []
 
 
-def test_each_argument_of_istio_init_is_told_once_for_all_pods() -> None:
+def test_each_argument_of_istio_init_is_reported_once_for_all_pods() -> None:
     init_containers()[1].expect_program()
-    arguments = told()["argument"]
+    arguments = reported()["argument"]
     assert arguments["istio-init -p"] == {"15001"}
     assert arguments["istio-init -x"] == {"(nothing)"}
     assert arguments["istio-init --log_output_level"] == {"default:info"}
 
 
-def test_each_webhook_is_told_with_where_it_leads() -> None:
+def test_each_webhook_is_reported_with_where_it_leads() -> None:
     webhooks()[1].expect_configurations("mutating")
     webhooks()[1].expect_configurations("validating")
-    found = told()["webhook"]
+    found = reported()["webhook"]
     entry = "rev.namespace.sidecar-injector.istio.io of istio-revision-tag-default"
     assert found[entry] == {"istio-system/istiod:443/inject, failurePolicy Fail, sideEffects None"}
     assert any("/validate" in value for values in found.values() for value in values)
@@ -70,17 +70,17 @@ def test_each_webhook_is_told_with_where_it_leads() -> None:
         ({}, "door-istio-7f9c-x2x4z"),
     ],
 )
-def test_a_pod_is_told_by_a_name_that_the_next_run_has_too(
+def test_a_pod_is_reported_by_a_name_that_the_next_run_has_too(
     labels: dict[str, str], workload: str
 ) -> None:
     metadata = {"name": "door-istio-7f9c-x2x4z", "namespace": "shop", "labels": labels}
     assert Pod.of({"metadata": metadata, "spec": {"containers": []}}).workload == workload
 
 
-def test_a_thing_told_twice_alike_is_told_once() -> None:
+def test_a_thing_reported_twice_alike_is_shown_once() -> None:
     for value in ("a", "a", "b"):
         record("image", "x", value)
-    assert told() == {"image": {"x": {"a", "b"}}}
+    assert reported() == {"image": {"x": {"a", "b"}}}
 
 
 def test_what_claims_saw_stands_side_by_side_in_the_report(runs: SmallRuns) -> None:
@@ -89,5 +89,7 @@ def test_what_claims_saw_stands_side_by_side_in_the_report(runs: SmallRuns) -> N
     )
     runs.claims("01_cluster", source.format("b") + source.format("a"))
     seen = runs.run().report["seen"]
-    assert {kind: told for kind, told in seen.items() if told} == {"image": {"x": "a, b"}}
+    assert {kind: reported for kind, reported in seen.items() if reported} == {
+        "image": {"x": "a, b"}
+    }
     assert {"argument", "webhook"} <= seen.keys()

@@ -49,8 +49,10 @@ EXPECTATIONS = [
 
 @pytest.mark.parametrize("expect", EXPECTATIONS)
 def test_a_service_that_is_gone_is_named(expect: Callable[[Endpoints], None]) -> None:
-    said = message(lambda: None, expect)
-    assert said.startswith("Service istio-system/kiali: expected it exists, got no such Service")
+    printed = message(lambda: None, expect)
+    assert printed.startswith(
+        "Service istio-system/kiali: expected it exists, got no such Service"
+    )
 
 
 @pytest.mark.parametrize("expect", EXPECTATIONS)
@@ -62,12 +64,12 @@ def test_a_service_without_endpoints_is_not_taken_for_gone(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "printed",
     [
         f"error {OF_SANDBOX}{WHY}",
         f"an error occurred forwarding 1 -> 9080: error {OF_SANDBOX}{WHY}",
         WHY,
     ],
 )
-def test_a_port_forwards_error_has_no_name_of_a_sandbox(said: str) -> None:
-    assert plain(said) == WHY
+def test_a_port_forwards_error_has_no_name_of_a_sandbox(printed: str) -> None:
+    assert plain(printed) == WHY

@@ -12,6 +12,7 @@ from fixtures.run.settings import KindSettings, Settings
 from reports.command import command_of
 from reports.model import EXIT_WORDS, Run
 from reports.statement import as_yaml
+from tests.golden import Golden
 from tests.small_runs import SmallRuns
 from tests.unit.runs import good, run, stopped
 
@@ -84,7 +85,7 @@ def test_it_says_how_to_see_it_oneself() -> None:
     assert read(stopped())["reproduce"] == {"suite": run().suite, "command": run().command}
 
 
-def test_the_command_names_what_was_found_and_no_secret() -> None:
+def test_the_command_names_what_was_found_and_no_secret(golden: Golden) -> None:
     settings = Settings(
         "kind",
         "1.31.0",
@@ -94,12 +95,7 @@ def test_the_command_names_what_was_found_and_no_secret() -> None:
         require=frozenset({"egress-gateway", "addons"}),
         kind=KindSettings(istio_set=("global.hub=mirror.example/istio", "global.token=abc")),
     )
-    assert command_of(settings) == (
-        "tox -e smoke -- --provider kind --profile conformance --istio-version 1.31.0 "
-        "--kube-version 1.35.2 --require addons --require egress-gateway "
-        "--istio-set global.hub=mirror.example/istio "
-        "--istio-set 'global.token=[redacted]'"
-    )
+    golden(command_of(settings))
 
 
 def test_each_run_writes_it(runs: SmallRuns) -> None:

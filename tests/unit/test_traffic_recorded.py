@@ -66,9 +66,9 @@ def claims(module: ModuleType, noun: str) -> list[Any]:
     ]
 
 
-def seen(ask: Callable[[], object]) -> str:
+def seen(check: Callable[[], object]) -> str:
     with pytest.raises(ClaimFailed) as caught:
-        ask()
+        check()
     return str(caught.value)
 
 
@@ -99,7 +99,7 @@ def each_entry(change: Callable[[Body], object]) -> Callable[[Body], None]:
     return apply
 
 
-def test_the_injector_that_acts_is_told_by_its_selectors() -> None:
+def test_the_injector_that_acts_is_reported_by_its_selectors() -> None:
     telling = start_observing()
     webhooks()[1].expect_one_match()
     assert telling.notes == [
@@ -159,7 +159,7 @@ def test_a_missing_configuration_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "ask", "words"),
+    ("change", "check", "words"),
     [
         pytest.param(
             {"failurePolicy": "Ignore"},
@@ -194,11 +194,11 @@ def test_a_missing_configuration_is_named() -> None:
     ],
 )
 def test_an_entry_that_is_called_wrongly_is_noticed(
-    change: Body, ask: Callable[[Webhooks], None], words: str
+    change: Body, check: Callable[[Webhooks], None], words: str
 ) -> None:
     kube, subject = webhooks()
     kube.change(MUTATING, ACTING, each_entry(lambda w: w.update(change)))
-    message = seen(lambda: ask(subject))
+    message = seen(lambda: check(subject))
     assert words in message
     assert ACTING in message
 
@@ -253,7 +253,7 @@ def test_a_flag_with_another_value_is_noticed_and_only_that(flag: str, old: str,
         subject.expect_flag(other)
 
 
-def test_another_order_and_a_new_flag_are_told_and_not_refused() -> None:
+def test_another_order_and_a_new_flag_are_reported_and_not_refused() -> None:
     kube, subject = init_containers()
 
     def turn(container: Body) -> None:
@@ -276,7 +276,7 @@ def test_a_usual_pod_draws_no_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "change", "words"),
+    ("check", "change", "words"),
     [
         pytest.param(
             InitContainers.expect_capabilities,
@@ -311,11 +311,11 @@ def test_a_usual_pod_draws_no_note() -> None:
     ],
 )
 def test_an_init_container_that_is_otherwise_wrong_is_noticed(
-    ask: Callable[[InitContainers], None], change: Callable[[Body], object], words: str
+    check: Callable[[InitContainers], None], change: Callable[[Body], object], words: str
 ) -> None:
     kube, subject = init_containers()
     kube.change("pods", "details", of_init(change))
-    assert words in seen(lambda: ask(subject))
+    assert words in seen(lambda: check(subject))
 
 
 def test_an_init_container_that_failed_is_noticed() -> None:
