@@ -196,8 +196,9 @@ class Run:
         over = self._over
         if not self.complete:
             reason = self.reason.rstrip(".")
+            stop = "" if reason.endswith(("?", "!")) else "."
             kind = " It was a rehearsal." if self.subject.evidence == "rehearsal" else ""
-            return f"INCOMPLETE: {reason}. This says nothing about {over}.{kind}"
+            return f"INCOMPLETE: {reason}{stop} This says nothing about {over}.{kind}"
         selection = (
             " PARTIAL: a selection of claims was tested, not all of them." if self.partial else ""
         )

@@ -169,7 +169,7 @@ def test_the_images_are_of_the_requested_version(control_plane: ControlPlane) ->
 @claim(
     "The mesh's images, and those that are injected, are of registries that stay 30 more days.",
     source="istio.io, upgrade notes of 1.31 and istio/istio#61467: retirement of registries",
-    hint="Upgrade with the hub that is named (istioctl: hub, Helm: global.hub) while pods run.",
+    hint="Upgrade with the hub that is named: istioctl knows it as hub, Helm as global.hub.",
 )
 def test_the_images_come_from_registries_that_stay(control_plane: ControlPlane) -> None:
     control_plane.expect_lasting_registries()

@@ -2,7 +2,7 @@
 
 Injected pods are stored in it as objects of a node that nobody serves, with their workloads and
 namespaces; then one run of profile readonly tests them. It counts requests and bytes, which do not
-depend on the machine, and the most memory that the run's own process held; its time is told as a
+depend on the machine, and the most memory that the run's own process held; its time is shown as a
 ratio to that of a bare list of the same pods. Ends with 1 if it is more than may be.
 """
 

@@ -76,7 +76,7 @@ class Setup:
         return runner
 
     async def register(self, kind: str = "validating", **changes: Any) -> None:
-        """Register the webhook; it is asked about new ConfigMaps unless told otherwise."""
+        """Register the webhook; it is called for new ConfigMaps unless `changes` say otherwise."""
         rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"]}
         service = {"namespace": "istio-system", "name": "istiod", "path": "/ask", "port": 443}
         config = {"service": service, "caBundle": _bundle(_CA)}

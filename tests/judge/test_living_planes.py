@@ -501,7 +501,7 @@ def test_living_h2_a_sidecar_is_held_against_the_istiod_of_its_revision(
     assert str(caught.value.got).startswith(why)
 
 
-def test_living_h2_sidecars_of_a_patch_with_known_holes_are_told_of() -> None:
+def test_living_h2_sidecars_of_a_patch_with_known_holes_are_reported_of() -> None:
     kube, plane = with_canary("1.30.4")
     kube.change("pods", "ratings-v1", as_sidecar("1.30.3", "blue"))
     observed = start_observing()

@@ -28,6 +28,7 @@ KINDS = {
     "tlsroutes": "TLSRoute",
     "tcproutes": "TCPRoute",
     "backendtlspolicies": "BackendTLSPolicy",
+    "listenersets": "ListenerSet",
 }
 
 
@@ -102,13 +103,20 @@ def test_every_kind_that_is_ignored_is_named_and_many_objects_are_counted() -> N
     assert "1 object: shop/one" in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "parent",
-    [{"kind": "Service", "group": ""}, {"kind": "ListenerSet"}],
-    ids=["of the mesh", "of a set of listeners"],
-)
-def test_a_route_for_the_mesh_counts_too(parent: dict[str, str]) -> None:
-    cluster = Cluster(OLD_TLS).add("tlsroutes", route("a", "anything", **parent))
+def test_a_route_for_the_mesh_counts_too() -> None:
+    cluster = Cluster(OLD_TLS).add("tlsroutes", route("a", "any", kind="Service", group=""))
+    with pytest.raises(ClaimFailed, match="1 object: shop/a"):
+        cluster.request()
+
+
+@pytest.mark.parametrize("gateway", ["of-istio", "of-other"])
+def test_a_set_of_listeners_belongs_to_its_gateway(gateway: str) -> None:
+    cluster = Cluster(OLD_TLS, definition("listenersets", "v1.6.0"))
+    cluster.add("tlsroutes", route("a", "set", kind="ListenerSet"))
+    cluster.add("listenersets", named("set", parentRef={"name": gateway}))
+    if gateway == "of-other":
+        cluster.request()
+        return
     with pytest.raises(ClaimFailed, match="1 object: shop/a"):
         cluster.request()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,21 @@ def test_a_reader_is_reported_of_each(more: dict[str, Any], told: str) -> None:
     assert [one.name for one in seen.values] == ["MutatingAdmissionPolicy limits"]
 
 
+class Refusing(FakeKube):
+    """A server that refuses to list them, and may have them in an earlier version."""
+
+    def __init__(self, code: int, beta: dict[str, list[Body]]) -> None:
+        paths = {f"/apis/{policies.GROUP}/v1beta1/{key}": {"items": beta[key]} for key in beta}
+        super().__init__({}, paths)
+        self._code = code
+        self.kinds = SimpleNamespace(
+            served=lambda _: ["v1", "v1beta1"], plurals=lambda *_: frozenset(beta)
+        )
+
+    def list(self, kind: str, *_: Any, **__: Any) -> list[Body]:
+        raise Refused(self._code, message=f"{kind} cannot be listed")
+
+
 @pytest.mark.parametrize(
     ("code", "notes"),
     [
@@ -126,11 +142,19 @@ def test_a_reader_is_reported_of_each(more: dict[str, Any], told: str) -> None:
     ],
 )
 def test_what_cannot_be_listed_is_no_failure(code: int, notes: int) -> None:
-    class Refusing(FakeKube):
-        def list(self, kind: str, *_: Any, **__: Any) -> list[Body]:
-            raise Refused(code, message=f"{kind} cannot be listed")
-
-    kube: Kube = as_kube(Refusing({}))
+    kube: Kube = as_kube(Refusing(code, {}))
     seen = start_observing()
     assert policies.for_new_pods(kube) == ()
     assert len(seen.notes) == notes
+
+
+def test_a_server_that_has_only_the_beta_is_requested_that() -> None:
+    plurals = [kind.partition(".")[0] for kind in (POLICIES, BINDINGS)]
+    beta = dict(zip(plurals, ([a_policy()], [a_binding()]), strict=True))
+    (found,) = policies.for_new_pods(as_kube(Refusing(404, beta)))
+    assert found.name == "limits"
+
+
+def test_another_failure_is_one() -> None:
+    with pytest.raises(Refused, match="cannot be listed"):
+        policies.for_new_pods(as_kube(Refusing(500, {})))

@@ -176,18 +176,19 @@ def test_what_is_injected_follows_from_values_and_templates(
 
 
 def test_many_are_reported_in_short_and_listed_in_the_evidence() -> None:
-    bodies = [pod(f"web-{n}", OLD, APP, first=[OLD]) for n in range(40)]
-    bodies += [pod(f"web-{n}", OLD, APP) for n in range(40)]  # a second replica of each
+    bodies = [pod(f"web-{n}", OLD, APP, first=[OLD]) for n in range(60)]
+    bodies += [pod(f"web-{n}", OLD, APP) for n in range(60)]  # a second replica of each
     with pytest.raises(ClaimFailed) as raised:
         expect_lasting("workloads in the mesh", map(Pod.of, bodies), DAY)
     reported = raised.value
     assert reported.message == (
-        "images of 40 of 40 workloads in the mesh: "
+        "images of 60 of 60 workloads in the mesh: "
         "expected from registries that stay until 2026-12-27 at least, "
         f"got {OLD} (first-0, istio-proxy) in Deployment shop/web-0, Deployment shop/web-1, "
-        f"Deployment shop/web-2 and 37 more ({ENDS})"
+        f"Deployment shop/web-2 and 57 more ({ENDS})"
     )
-    assert len(reported.evidence.splitlines()) == 40
+    listed = reported.evidence.splitlines()
+    assert listed[49:] == [f"{OLD}: Deployment shop/web-49", "and 10 more"]
     assert reported.next_steps[0].endswith("| grep registry.istio.io/")
 
 

@@ -211,3 +211,14 @@ def test_leaks(cluster):
     for path in ended.folder.rglob("*.*"):
         assert "abcdefghijkl" not in path.read_text()
     assert "abcdefghijkl" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("stopped by SIGTERM", "stopped by SIGTERM. This says nothing"),
+        ("it does not answer; is it running?", "is it running? This says nothing"),
+    ],
+)
+def test_a_reason_ends_as_a_sentence_does(reason: str, words: str) -> None:
+    assert words in replace(stopped(), reason=reason).sentence
