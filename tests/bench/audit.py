@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,9 @@ def populate(kube: Kube, count: int) -> None:
             kube.patch("pods", name, where, status, subresource="status")
 
         list(writers.map(make, names))
-        list(writers.map(store, pods_of(running, count)))
+        pods = pods_of(running, count)
+        while batch := list(islice(pods, PODS_A_NAMESPACE)):
+            list(writers.map(store, batch))
         # Only now: pods that are stored are not to be injected a second time.
         label = {"metadata": {"labels": {"istio-injection": "enabled"}}}
         list(writers.map(lambda name: kube.patch("namespaces", name, None, label), names))
