@@ -178,6 +178,17 @@ def test_who_may_not_list_namespaces_has_those_read_that_the_context_names() -> 
         seen.expect_whole(NAMESPACES)
 
 
+def test_objects_are_read_once_whether_whole_or_in_their_parts() -> None:
+    kube, kind = Kept(), "gateways.networking.istio.io"
+    written: Body = {"name": "g", "namespace": "app", "managedFields": [{"manager": "kubectl"}]}
+    kube._kinds[kind] = [{"metadata": written, "spec": {"selector": {"istio": "g"}}}]
+    [part], [whole] = picture(kube).objects(kind), picture(kube).whole(kind)
+    assert (part.metadata.name, part.spec) == ("g", {"selector": {"istio": "g"}})
+    assert whole == {"metadata": {"name": "g", "namespace": "app"}, "spec": part.spec}
+    assert kube.requested == [(kind, None)]
+    assert "managedFields" in written
+
+
 def test_a_kind_of_a_definition_that_is_half_installed_has_no_objects() -> None:
     class Half(Kept):
         def read(self, *_: Any, **__: Any) -> Any:
