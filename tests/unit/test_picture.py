@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -15,6 +18,7 @@ from fixtures.k8s.pod import Pod
 from fixtures.providers.read_once import ReadOnce
 from tests.unit.states import FakeKube, as_kube
 
+ROOT = Path(__file__).parents[2]
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -192,3 +196,30 @@ def test_a_kind_of_a_definition_that_is_half_installed_has_no_objects() -> None:
 
     assert picture(Half()).objects("wasmplugins.extensions.istio.io") == ()
     assert picture(Half()).whole("gateways.gateway.networking.k8s.io") == ()
+
+
+AT_ONCE = """
+import sys, threading
+import msgspec
+from fixtures.k8s import shapes
+
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(8)
+
+def convert():
+    barrier.wait()
+    msgspec.convert({"metadata": {"name": "x"}}, shapes.Pod)
+
+threads = [threading.Thread(target=convert) for _ in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+"""
+
+
+def test_threads_that_are_the_first_to_read_a_kind_do_not_crash() -> None:
+    """One in four such processes ended with a segmentation fault before."""
+    command = [sys.executable, "-c", AT_ONCE]
+    runs = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(12)]
+    assert [run.wait(timeout=60) for run in runs] == [0] * len(runs)
