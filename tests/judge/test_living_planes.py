@@ -10,12 +10,14 @@ import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fixtures.claims import ClaimFailed, NotTested, start_observing
+from fixtures.claims.deadlines import STEADY
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.planes import DEPLOYMENTS
@@ -571,3 +573,30 @@ def test_living_h2_a_canary_whose_webhooks_are_wrong_is_noticed(change: Any, wor
 
     with pytest.raises(ClaimFailed, match=words):
         ask()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_stable"),
+    [
+        ({"a-1-x": 0}, {"a-1-x": 0}, True),
+        ({"a-1-x": 0}, {"a-2-y": 0}, True),  # rolled out
+        ({"a-1-x": 0}, {"a-1-x": 0, "a-2-y": 0}, True),  # being rolled out
+        ({"a-1-x": 0}, {"a-1-x": 0, "a-1-y": 0}, True),  # scaled up
+        ({"a-1-x": 0, "a-1-y": 0}, {"a-1-x": 0}, True),  # scaled down
+        ({"a-1-x": 0}, {"a-1-y": 0}, False),  # replaced
+        ({"a-1-x": 0}, {"a-1-x": 1}, False),  # restarted
+        ({"a-1-x": 0, "b-1-x": 0}, {"b-1-x": 0}, False),  # gone
+        ({"a-1-x": 0, "a-1-z": 0}, {"a-1-z": 0, "a-1-y": 0}, False),  # one of two replaced
+    ],
+    ids=str,
+)
+def test_living_h14_a_rollout_is_no_instability(
+    monkeypatch: pytest.MonkeyPatch, before: Any, now: Any, *, is_stable: bool
+) -> None:
+    plane = replace(workloads(mesh()[0]).mesh, began=before)
+    monkeypatch.setattr(ControlPlane, "restarts", lambda _: now)
+    if is_stable:
+        plane.expect_stable(STEADY)
+        return
+    with pytest.raises(ClaimFailed, match="restarts of the control plane's containers"):
+        plane.expect_stable(STEADY)
