@@ -2,7 +2,7 @@
 
 Injected pods are stored in it as objects of a node that nobody serves, with their workloads and
 namespaces; then one run of profile readonly tests them. It counts requests and bytes, which do not
-depend on the machine, and the most memory that the run's own process held; its time is told as a
+depend on the machine, and the most memory that the run's own process held; its time is shown as a
 ratio to that of a bare list of the same pods. Ends with 1 if it is more than may be.
 """
 
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,9 @@ def populate(kube: Kube, count: int) -> None:
             kube.patch("pods", name, where, status, subresource="status")
 
         list(writers.map(make, names))
-        list(writers.map(store, pods_of(running, count)))
+        pods = pods_of(running, count)
+        while batch := list(islice(pods, PODS_A_NAMESPACE)):
+            list(writers.map(store, batch))
         # Only now: pods that are stored are not to be injected a second time.
         label = {"metadata": {"labels": {"istio-injection": "enabled"}}}
         list(writers.map(lambda name: kube.patch("namespaces", name, None, label), names))

@@ -103,7 +103,7 @@ class Small:
         return str(statuses[0]["state"].get("waiting", {}).get("reason", ""))
 
     def events(self, reason: str) -> list[str]:
-        """What was told in the sample's namespace for a reason."""
+        """The events of a reason in the sample's namespace."""
         reported = self.api.list("events", NAMESPACE)
         return [one["message"] for one in reported if one["reason"] == reason]
 
@@ -186,7 +186,7 @@ def pod(name: str, *containers: Body, **spec: Any) -> Body:
 
 
 def recorded(stream: str, prefix: str) -> Iterator[Body]:
-    """What a real cluster's watch told about the objects whose names begin so."""
+    """What a real cluster's watch reported of the objects whose names begin so."""
     for line in ISTIO_1_29.text(f"watch/{stream}.jsonl").splitlines():
         event = json.loads(line)
         if event["object"]["metadata"]["name"].startswith(prefix):

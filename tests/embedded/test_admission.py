@@ -19,6 +19,7 @@ from fixtures.providers.embedded.apiserver.admission import HOOKS, OFF, Webhooks
 from fixtures.providers.embedded.apiserver.api import Api, StatusError
 from fixtures.providers.embedded.hooks import Hooks
 from fixtures.providers.embedded.istio import pilot
+from fixtures.providers.embedded.istio.installation import installation
 
 Body = dict[str, Any]
 
@@ -50,7 +51,7 @@ class Setup:
     async def serve(self, folder: Path) -> web.AppRunner:
         """Listen, behind the Service that webhooks name."""
         pem = folder / "pem"
-        pem.write_bytes(pilot.issue_certificate(_CA))
+        pem.write_bytes(pilot.issue_certificate(_CA, installation("1.30.3")))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
         app = web.Application()
@@ -75,7 +76,7 @@ class Setup:
         return runner
 
     async def register(self, kind: str = "validating", **changes: Any) -> None:
-        """Register the webhook; it is asked about new ConfigMaps unless told otherwise."""
+        """Register the webhook; it is called for new ConfigMaps unless `changes` say otherwise."""
         rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"]}
         service = {"namespace": "istio-system", "name": "istiod", "path": "/ask", "port": 443}
         config = {"service": service, "caBundle": _bundle(_CA)}

@@ -56,7 +56,7 @@ class Answer:
 
 
 class Client:
-    """Asks with the admin's token, unless told otherwise."""
+    """Sends the admin's token, unless another one is given."""
 
     def __init__(self, api: Api, session: aiohttp.ClientSession, url: str) -> None:
         self.api = api

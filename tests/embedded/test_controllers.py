@@ -68,7 +68,7 @@ def is_part_of(some: list[Any], whole: list[Any]) -> bool:
 
 
 async def reported(events: asyncio.Queue[Event], name: str) -> list[Body]:
-    """What a watch has told so far of objects whose names begin so."""
+    """What a watch has reported so far of objects whose names begin so."""
     found = []
     while not events.empty():
         event = events.get_nowait()
@@ -122,7 +122,7 @@ async def test_a_first_roll_out_goes_through_the_states_of_a_real_one(
             await home.until(lambda: len(home.ready_pods("app=details")) == 1)
             await home.until(lambda: addresses(home, "details"))
             ours = distinct(map(shape, await reported(events, "details")))
-    # A slice is told of a pod as soon as it has an address, ready or not; the recorded one came
+    # A slice lists a pod as soon as it has an address, ready or not; the recorded one came
     # ready.
     ours = [one for one in ours if one != unready]
     assert ours == real

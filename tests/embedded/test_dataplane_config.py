@@ -1,4 +1,4 @@
-"""What gateways are told, rule by rule, and against what a real istiod told a real gateway."""
+"""What gateways are sent, rule by rule, and against what a real istiod sent a real gateway."""
 
 from typing import Any
 

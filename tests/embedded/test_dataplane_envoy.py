@@ -55,7 +55,7 @@ class Listener:
 
 
 class Running(Envoy):
-    """An Envoy that is told what it is to say through listeners."""
+    """An Envoy whose listeners say what it answers."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.output, self.trouble = Listener(), Listener()

@@ -135,7 +135,7 @@ def test_a_gateway_of_another_controller_is_left_to_it() -> None:
     assert as_istio_kinds(mine)[0] == []
 
 
-# What the proxies are told
+# What the proxies are sent
 
 
 def routes_of(found: World, namespace: str = "shop") -> list[Body]:

@@ -110,7 +110,7 @@ def _differences(path: str, real: Any, ours: Any) -> Iterator[str]:
     """What is in one object and not in the other, or otherwise there; nothing is as if absent."""
     if isinstance(real, dict) and isinstance(ours, dict):
         for key in {**real, **ours}:
-            if key != "kubernetes.io/description":  # which is told in own words
+            if key != "kubernetes.io/description":  # which is in own words
                 yield from _differences(f"{path}.{key}", real.get(key), ours.get(key))
     elif isinstance(real, list) and isinstance(ours, list) and len(real) == len(ours):
         for number, pair in enumerate(zip(real, ours, strict=True)):

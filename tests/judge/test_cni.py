@@ -90,7 +90,7 @@ def agent(
     namespace: str = SYSTEM,
     nodes: int = 2,
 ) -> tuple[FakeKube, NodeAgent]:
-    """A mesh with two ready agents, and what is told otherwise."""
+    """A mesh with two ready agents, and what else is given."""
     image = "mirror.example/istio/install-cni:1.31.0-distroless"
     containers = [{"name": "install-cni", "image": image}]
     labels = {"k8s-app": AGENT}

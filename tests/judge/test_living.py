@@ -425,23 +425,23 @@ def test_living_H10_a_gateway_elsewhere_that_nobody_uses_is_idle(kube: Replay) -
 
 def test_living_H10_a_gateway_that_nobody_uses_may_be_scaled_to_zero(kube: Replay) -> None:
     router(kube, replicas=0, ready=0)
-    (told,) = holds(of(kube, "gateways").expect_pods).notes
-    assert "edge/edge is scaled to 0, and neither a Service nor a Gateway selects it" in told
+    (reported,) = holds(of(kube, "gateways").expect_pods).notes
+    assert "edge/edge is scaled to 0, and neither a Service nor a Gateway selects it" in reported
 
 
 def test_living_B8_a_gateway_elsewhere_is_scaled_to_zero_and_has_a_service(kube: Replay) -> None:
     router(kube, replicas=0, ready=0)
     service(kube)
-    said = fails(of(kube, "gateways").expect_pods)
-    assert "Deployment edge/edge: expected pods" in said
-    assert "selected by Service edge/edge" in said
+    message = fails(of(kube, "gateways").expect_pods)
+    assert "Deployment edge/edge: expected pods" in message
+    assert "selected by Service edge/edge" in message
 
 
 def test_living_B8_a_gateway_elsewhere_wants_pods_and_has_none(kube: Replay) -> None:
     router(kube, ready=0)
-    said = fails(of(kube, "gateways").expect_pods)
-    assert "rollout of Deployment edge/edge: expected each of its pods is ready" in said
-    assert "0 of 1 ready" in said
+    message = fails(of(kube, "gateways").expect_pods)
+    assert "rollout of Deployment edge/edge: expected each of its pods is ready" in message
+    assert "0 of 1 ready" in message
 
 
 def test_living_B8_a_gateway_says_why_it_has_no_pods(kube: Replay) -> None:
@@ -451,22 +451,22 @@ def test_living_B8_a_gateway_says_why_it_has_no_pods(kube: Replay) -> None:
 
 
 def refused_for_good(deployment: Body, words: str) -> None:
-    told = {"type": "ReplicaFailure", "status": "True", "message": words}
-    deployment["status"]["conditions"] = [told]
+    fields = {"type": "ReplicaFailure", "status": "True", "message": words}
+    deployment["status"]["conditions"] = [fields]
 
 
 def test_living_B11_the_gateway_is_gone_and_its_service_is_left(kube: Replay) -> None:
     service(kube)
-    said = fails(of(kube, "gateways").expect_selected)
-    assert "Service edge/edge selects app=edge: no pod and no workload has these labels" in said
+    message = fails(of(kube, "gateways").expect_selected)
+    assert "Service edge/edge selects app=edge: no pod and no workload has these labels" in message
 
 
 def test_living_B11_the_gateway_is_gone_and_its_gateway_object_is_left(kube: Replay) -> None:
     kube.remove(DEPLOYMENTS, "istio-ingressgateway")
     kube.remove("pods", "istio-ingressgateway")
-    said = fails(of(kube, "gateways").expect_selected)
-    assert "Gateway bookinfons/bookinfo-gateway selects istio=ingressgateway" in said
-    assert "Service istio-system/istio-ingressgateway selects" in said
+    message = fails(of(kube, "gateways").expect_selected)
+    assert "Gateway bookinfons/bookinfo-gateway selects istio=ingressgateway" in message
+    assert "Service istio-system/istio-ingressgateway selects" in message
 
 
 API_GATEWAYS = "gateways.gateway.networking.k8s.io"
@@ -494,10 +494,10 @@ def api_gateway(kube: Replay, conditions: list[Body], **meta: Any) -> None:
         )
         where = {"name": f"of-{name}", "namespace": "edge", "generation": 1, **meta}
         listeners = [{"name": "http", "conditions": []}]
-        told = {"conditions": conditions, "listeners": listeners}
+        fields = {"conditions": conditions, "listeners": listeners}
         kube.add(
             API_GATEWAYS,
-            {"metadata": where, "spec": {"gatewayClassName": name}, "status": told},
+            {"metadata": where, "spec": {"gatewayClassName": name}, "status": fields},
         )
 
 
@@ -505,23 +505,23 @@ def test_living_B8_a_gateway_resource_of_nobodys_revision_is_never_programmed(
     kube: Replay,
 ) -> None:
     api_gateway(kube, PENDING, labels={"istio.io/rev": "nobody"})
-    said = fails(of(kube, "api_gateways").expect_programmed)
-    assert "1 of 1 Gateways of Istio's classes" in said, "the foreign one is nobody's business"
-    assert "Gateway edge/of-istio: its istio.io/rev=nobody names no revision or tag" in said
+    message = fails(of(kube, "api_gateways").expect_programmed)
+    assert "1 of 1 Gateways of Istio's classes" in message, "the foreign one is nobody's business"
+    assert "Gateway edge/of-istio: its istio.io/rev=nobody names no revision or tag" in message
 
 
 def test_living_B8_a_gateway_resource_that_is_not_programmed_says_why(kube: Replay) -> None:
     api_gateway(kube, [FINE[0], condition("Programmed", "False", "Invalid", "not a proxy")])
-    said = fails(of(kube, "api_gateways").expect_programmed)
-    assert "Programmed is False, Invalid: not a proxy" in said
+    message = fails(of(kube, "api_gateways").expect_programmed)
+    assert "Programmed is False, Invalid: not a proxy" in message
 
 
 def test_living_H12_an_address_is_the_platforms_to_give(kube: Replay) -> None:
     pending = condition("Programmed", "False", "AddressNotAssigned", "address pending for x")
     api_gateway(kube, [FINE[0], pending])
-    (told,) = holds(of(kube, "api_gateways").expect_programmed).notes
-    assert "waits for an address" in told
-    assert "address pending for x" in told
+    (reported,) = holds(of(kube, "api_gateways").expect_programmed).notes
+    assert "waits for an address" in reported
+    assert "address pending for x" in reported
 
 
 def test_a_status_of_an_earlier_generation_is_not_the_last_word(kube: Replay) -> None:
@@ -542,10 +542,12 @@ def test_a_listener_that_is_not_in_order_is_named(
 ) -> None:
     api_gateway(kube, FINE)
     holds(of(kube, "api_gateways").expect_listeners)
-    told = [condition(kind, status)]
-    kube.change(API_GATEWAYS, "of-", lambda g: g["status"]["listeners"][0].update(conditions=told))
-    said = fails(of(kube, "api_gateways").expect_listeners)
-    assert f"Gateway edge/of-istio: listener http: {words}" in said
+    entries = [condition(kind, status)]
+    kube.change(
+        API_GATEWAYS, "of-", lambda g: g["status"]["listeners"][0].update(conditions=entries)
+    )
+    message = fails(of(kube, "api_gateways").expect_listeners)
+    assert f"Gateway edge/of-istio: listener http: {words}" in message
 
 
 def route(kube: Replay, gateway: str, parents: list[Body]) -> None:
@@ -569,8 +571,8 @@ def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -
     with pytest.raises(NotTested, match="no routes"):
         of(kube, "api_gateways").expect_routes()
     route(kube, "of-istio", [])
-    said = fails(of(kube, "api_gateways").expect_routes)
-    assert "HTTPRoute edge/to-of-istio: nobody accepted it at Gateway edge/of-istio" in said
+    message = fails(of(kube, "api_gateways").expect_routes)
+    assert "HTTPRoute edge/to-of-istio: nobody accepted it at Gateway edge/of-istio" in message
     good = (condition("Accepted", "True"), condition("ResolvedRefs", "True"))
     kube.change(
         HTTP_ROUTES, "to-", lambda r: r["status"].update(parents=[heard("of-istio", *good)])
@@ -580,8 +582,10 @@ def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -
     kube.change(
         HTTP_ROUTES, "to-", lambda r: r["status"].update(parents=[heard("of-istio", good[0], bad)])
     )
-    said = fails(of(kube, "api_gateways").expect_routes)
-    assert "at of-istio ResolvedRefs is False, BackendNotFound: backend(nowhere) not found" in said
+    message = fails(of(kube, "api_gateways").expect_routes)
+    assert (
+        "at of-istio ResolvedRefs is False, BackendNotFound: backend(nowhere) not found" in message
+    )
 
 
 # Ambient mode
@@ -597,19 +601,19 @@ def in_ambient(kube: Replay, noun: str) -> Any:
 
 
 def test_living_H1_an_ambient_mesh_is_whole() -> None:
-    for ask in ("expect_ztunnel", "expect_agent", "expect_captured"):
-        assert not holds(getattr(in_ambient(flat(), "ambient"), ask)).notes
-    for ask in ("expect_endpoints", "expect_named", "expect_policies"):
+    for request in ("expect_ztunnel", "expect_agent", "expect_captured"):
+        assert not holds(getattr(in_ambient(flat(), "ambient"), request)).notes
+    for request in ("expect_endpoints", "expect_named", "expect_policies"):
         with pytest.raises(NotTested):
-            getattr(in_ambient(flat(), "waypoints"), ask)()
+            getattr(in_ambient(flat(), "waypoints"), request)()
 
 
-def test_living_H1_a_mesh_of_sidecars_is_not_asked_for_ztunnel(kube: Replay) -> None:
+def test_living_H1_a_mesh_of_sidecars_is_not_requested_ztunnel(kube: Replay) -> None:
     with pytest.raises(NotTested, match="asks for ambient mode"):
         in_ambient(kube, "ambient").expect_ztunnel()
 
 
-def test_living_H1_a_pod_that_opts_out_is_not_asked() -> None:
+def test_living_H1_a_pod_that_opts_out_is_not_requested() -> None:
     kube = flat()
     out = {"istio.io/dataplane-mode": "none"}
 
@@ -623,13 +627,13 @@ def test_living_H1_a_pod_that_opts_out_is_not_asked() -> None:
 
 def test_living_B6_ztunnel_is_on_no_node() -> None:
     kube = flat("ambient/ztunnel-unscheduled")
-    said = fails(in_ambient(kube, "ambient").expect_ztunnel)
-    assert "expected a ready one on each of 1, got none on node-1" in said
-    assert "DaemonSet istio-system/ztunnel has 0 ready of 0 desired" in said
+    message = fails(in_ambient(kube, "ambient").expect_ztunnel)
+    assert "expected a ready one on each of 1, got none on node-1" in message
+    assert "DaemonSet istio-system/ztunnel has 0 ready of 0 desired" in message
     holds(in_ambient(kube, "ambient").expect_agent)
-    said = fails(in_ambient(kube, "ambient").expect_captured)
-    assert "1 of 8 pods that ask for ambient mode" in said
-    assert "Deployment flat/late is pending, for 60 min" in said
+    message = fails(in_ambient(kube, "ambient").expect_captured)
+    assert "1 of 8 pods that ask for ambient mode" in message
+    assert "Deployment flat/late is pending, for 60 min" in message
 
 
 def test_living_B6_the_cni_agent_is_on_no_node() -> None:
@@ -637,9 +641,9 @@ def test_living_B6_the_cni_agent_is_on_no_node() -> None:
     counts = {"desiredNumberScheduled": 0, "currentNumberScheduled": 0, "numberReady": 0}
     kube.change("daemonsets.apps", "istio-cni-node", lambda d: d["status"].update(counts))
     kube.remove("pods", "istio-cni-node")
-    said = fails(in_ambient(kube, "ambient").expect_agent)
-    assert "the CNI plugin's agent on nodes with pods that ask for ambient mode" in said
-    assert "DaemonSet istio-system/istio-cni-node has 0 ready of 0 desired" in said
+    message = fails(in_ambient(kube, "ambient").expect_agent)
+    assert "the CNI plugin's agent on nodes with pods that ask for ambient mode" in message
+    assert "DaemonSet istio-system/istio-cni-node has 0 ready of 0 desired" in message
     holds(in_ambient(kube, "ambient").expect_ztunnel)
 
 
@@ -654,25 +658,25 @@ def test_living_B6_a_ztunnel_that_crashes_says_so() -> None:
 
     kube = flat()
     kube.change("pods", "ztunnel", change)
-    said = fails(in_ambient(kube, "ambient").expect_ztunnel)
-    assert "does not start" in said
-    assert "CrashLoopBackOff: back-off 40s" in said
+    message = fails(in_ambient(kube, "ambient").expect_ztunnel)
+    assert "does not start" in message
+    assert "CrashLoopBackOff: back-off 40s" in message
 
 
 def test_living_B6_pods_that_are_not_captured_are_named_by_workload() -> None:
     kube = flat()
     kube.change("pods", "reviews-v1", lambda pod: pod["metadata"].update(annotations={}))
-    said = fails(in_ambient(kube, "ambient").expect_captured)
-    assert "1 of 7 pods that ask for ambient mode" in said
-    assert "Deployment flat/reviews-v1 has no such annotation, for " in said
+    message = fails(in_ambient(kube, "ambient").expect_captured)
+    assert "1 of 7 pods that ask for ambient mode" in message
+    assert "Deployment flat/reviews-v1 has no such annotation, for " in message
 
 
 def test_a_waypoint_whose_pods_crash_is_noticed_although_it_is_programmed() -> None:
     kube = flat("ambient/waypoint-crashes")
     holds(in_ambient(kube, "waypoints").expect_named)
-    said = fails(in_ambient(kube, "waypoints").expect_endpoints)
-    assert "endpoints of waypoint flat/waypoint: expected at least one ready" in said
-    assert "pod flat/waypoint-" in said
+    message = fails(in_ambient(kube, "waypoints").expect_endpoints)
+    assert "endpoints of waypoint flat/waypoint: expected at least one ready" in message
+    assert "pod flat/waypoint-" in message
 
 
 @pytest.mark.parametrize("kind", ["namespaces", "services", "pods"])
@@ -683,8 +687,8 @@ def test_a_waypoint_that_is_named_and_not_there_is_noticed(kind: str) -> None:
         body["metadata"].setdefault("labels", {})["istio.io/use-waypoint"] = "nowhere"
 
     kube.change(kind, name, change)
-    said = fails(in_ambient(kube, "waypoints").expect_named)
-    assert "names flat/nowhere: no such Gateway" in said
+    message = fails(in_ambient(kube, "waypoints").expect_named)
+    assert "names flat/nowhere: no such Gateway" in message
 
 
 def policy(kube: Replay, namespace: str = "flat", **body: Any) -> None:
@@ -699,8 +703,10 @@ AT_RATINGS = {"targetRefs": [{"kind": "Service", "group": "", "name": "ratings"}
 def test_a_policy_that_needs_a_waypoint_and_has_none_is_noticed() -> None:
     kube = flat()
     policy(kube, spec=AT_RATINGS | GET_ONLY)
-    said = fails(in_ambient(kube, "waypoints").expect_policies)
-    assert "AuthorizationPolicy flat/p: it is for Service ratings, which uses no waypoint" in said
+    message = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert (
+        "AuthorizationPolicy flat/p: it is for Service ratings, which uses no waypoint" in message
+    )
     kube.change("namespaces", "flat", lambda n: n["metadata"]["labels"].update(USES))
     holds(in_ambient(kube, "waypoints").expect_policies)
 
@@ -711,22 +717,22 @@ USES = {"istio.io/use-waypoint": "waypoint"}
 def test_a_policy_about_http_is_not_ztunnels() -> None:
     kube = flat()
     policy(kube, spec=GET_ONLY)
-    said = fails(in_ambient(kube, "waypoints").expect_policies)
-    assert "ztunnel knows nothing of HTTP (methods)" in said
+    message = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert "ztunnel knows nothing of HTTP (methods)" in message
 
 
 def test_what_istiod_says_of_a_policy_is_believed() -> None:
     kube, words = flat(), "ztunnel does not support HTTP attributes (found: methods)"
-    told = [condition("ZtunnelAccepted", "False", "UnsupportedValue", words)]
-    policy(kube, spec=GET_ONLY, status={"conditions": told})
-    said = fails(in_ambient(kube, "waypoints").expect_policies)
-    assert f"ZtunnelAccepted is False, UnsupportedValue: {words}" in said
+    entries = [condition("ZtunnelAccepted", "False", "UnsupportedValue", words)]
+    policy(kube, spec=GET_ONLY, status={"conditions": entries})
+    message = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert f"ZtunnelAccepted is False, UnsupportedValue: {words}" in message
 
 
 def test_a_policy_for_sidecars_is_nobodys_business_here() -> None:
     kube = flat()
-    told = [condition("ZtunnelAccepted", "False")]
-    policy(kube, "plain", spec=GET_ONLY, status={"conditions": told})
+    entries = [condition("ZtunnelAccepted", "False")]
+    policy(kube, "plain", spec=GET_ONLY, status={"conditions": entries})
     with pytest.raises(NotTested, match="no policy"):
         in_ambient(kube, "waypoints").expect_policies()
     policy(kube, spec={"rules": [{"from": [{"source": {"namespaces": ["flat"]}}]}]})

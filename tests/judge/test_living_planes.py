@@ -501,7 +501,7 @@ def test_living_h2_a_sidecar_is_held_against_the_istiod_of_its_revision(
     assert str(caught.value.got).startswith(why)
 
 
-def test_living_h2_sidecars_of_a_patch_with_known_holes_are_told_of() -> None:
+def test_living_h2_sidecars_of_a_patch_with_known_holes_are_reported_of() -> None:
     kube, plane = with_canary("1.30.4")
     kube.change("pods", "ratings-v1", as_sidecar("1.30.3", "blue"))
     observed = start_observing()
@@ -509,3 +509,65 @@ def test_living_h2_sidecars_of_a_patch_with_known_holes_are_told_of() -> None:
     assert [line for line in observed.notes if "1.30" in line] == [
         "sidecars: Istio 1.30.3 has known holes (ISTIO-SECURITY-2026-006): take 1.30.4 or newer"
     ]
+
+
+def webhooks_of(plane: ControlPlane) -> Webhooks:
+    others = tuple(one.expected for one in plane.others)
+    return Webhooks(plane.kube, plane.expected, "", {"istio-injection": "enabled"}, others)
+
+
+def with_its_webhooks() -> tuple[Pages, Webhooks]:
+    """A mesh with a canary whose injector and validator are registered as its charts do it."""
+    kube, plane = with_canary()
+    for kind, name in (
+        (KINDS["mutating"], "istio-revision-tag-default"),
+        (KINDS["validating"], "istio-validator-istio-system"),
+    ):
+        body = copy.deepcopy(kube.get(kind, name))
+        body["metadata"]["name"] = f"of-{name}-blue"
+        body["metadata"]["labels"]["istio.io/rev"] = "blue"
+        for entry in body["webhooks"]:
+            entry["clientConfig"]["service"]["name"] = "istiod-blue"
+        kube.add(kind, body)
+    return kube, webhooks_of(plane)
+
+
+def test_living_h2_the_webhooks_of_a_canary_are_held_against_its_own_istiod() -> None:
+    _, webhooks = with_its_webhooks()
+    for work in KINDS:
+        webhooks.expect_target(work)
+        webhooks.expect_bundle(work)
+        webhooks.expect_failure_policy(work)
+        webhooks.expect_side_effects(work)
+        webhooks.expect_endpoints(work)
+
+
+def test_living_h2_a_canary_without_webhooks_has_none_to_hold() -> None:
+    webhooks_of(with_canary()[1]).expect_target("mutating")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda e: e.update(failurePolicy="Ignore"), "failurePolicy of .*blue: expected Fail"),
+        (
+            lambda e: e["clientConfig"].pop("caBundle"),
+            "caBundle of .*blue: expected a certificate",
+        ),
+        (lambda e: e["clientConfig"]["service"].update(name="istiod"), "target of .*istiod-blue:"),
+    ],
+    ids=["policy", "bundle", "target"],
+)
+def test_living_h2_a_canary_whose_webhooks_are_wrong_is_noticed(change: Any, words: str) -> None:
+    kube, webhooks = with_its_webhooks()
+    kube.change(
+        KINDS["mutating"], "of-", lambda body: [change(entry) for entry in body["webhooks"]]
+    )
+
+    def ask() -> None:
+        webhooks.expect_failure_policy("mutating")
+        webhooks.expect_bundle("mutating")
+        webhooks.expect_target("mutating")
+
+    with pytest.raises(ClaimFailed, match=words):
+        ask()

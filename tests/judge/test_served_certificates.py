@@ -35,11 +35,11 @@ class Serving(Pages):
 
     def __init__(self, state: str) -> None:
         super().__init__(state)
-        self.asked: list[tuple[str, int]] = []
+        self.requested: list[tuple[str, int]] = []
 
     @contextmanager
     def forward(self, pod: str, _namespace: str, port: int) -> Iterator[Any]:
-        self.asked.append((pod, port))
+        self.requested.append((pod, port))
         yield SimpleNamespace(connect=lambda: nullcontext(None))
 
 
@@ -115,14 +115,14 @@ def test_an_issuer_is_a_certificate_of_the_table_too(chains: Chains) -> None:
     assert of_istiod
 
 
-def test_a_gateways_credential_is_asked_for_by_its_host_at_the_pods_port(chains: Chains) -> None:
+def test_a_gateways_credential_is_requested_by_its_host_at_the_pods_port(chains: Chains) -> None:
     chains[ISTIOD], chains["seatrial.example.com"] = a_chain(300), a_chain(200)[:1]
     kube = with_credential()
     assert any(
         line.startswith("credential web-tls of Gateway shop/web: 200") or "199." in line
         for line in last(kube)
     )
-    assert [port for _, port in kube.asked] == [15017, 8443]
+    assert [port for _, port in kube.requested] == [15017, 8443]
     chains["seatrial.example.com"] = a_chain(2)[:1]
     with pytest.raises(ClaimFailed, match="got credential web-tls of Gateway shop/web: "):
         last(kube)

@@ -129,7 +129,7 @@ class FakeTools:
         return path.read_text() if path.exists() else ""
 
     def await_hanging(self) -> None:
-        """Wait until one of them hangs, as it was told to."""
+        """Wait until one of them hangs, as configured."""
         pause = threading.Event()
         for _ in range(600):
             if self._hanging.exists() and self._hanging.read_text():

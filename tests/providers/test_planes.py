@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.k8s import Body, Refused
+from fixtures.k8s import Body, Forbidden
 from fixtures.providers.base import ProvisioningFailed
 from fixtures.providers.existing.planes import DEPLOYMENTS, INJECTORS, Plane, Planes, find_planes
 from tests.recordings import state_of
@@ -184,7 +184,7 @@ def test_who_may_look_in_one_namespace_alone_finds_what_is_there() -> None:
 
     def listed(kind: str, namespace: str | None = None, **how: str) -> list[Body]:
         if kind == DEPLOYMENTS and not namespace:
-            raise Refused(403, message="may not list deployments everywhere")
+            raise Forbidden(403, message="may not list deployments everywhere")
         return everywhere(kind, namespace, **how)
 
     kube.list = listed  # type: ignore[method-assign]  # a user with one Role

@@ -26,7 +26,7 @@ DENIED = (
 
 
 class Server:
-    """An API server with an injector and a validator, each of which may be told to misbehave."""
+    """An API server with an injector and a validator, each of which may be made to misbehave."""
 
     def __init__(self) -> None:
         self.kinds = SimpleNamespace(served=lambda _: ["v1", "v1beta1"])

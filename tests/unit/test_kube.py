@@ -1,4 +1,4 @@
-"""The door to the API, against a server that says what it is told to."""
+"""The door to the API, against a server that answers as configured."""
 
 from __future__ import annotations
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -15,6 +18,7 @@ from fixtures.k8s.pod import Pod
 from fixtures.providers.read_once import ReadOnce
 from tests.unit.states import FakeKube, as_kube
 
+ROOT = Path(__file__).parents[2]
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -174,6 +178,17 @@ def test_who_may_not_list_namespaces_has_those_read_that_the_context_names() -> 
         seen.expect_whole(NAMESPACES)
 
 
+def test_objects_are_read_once_whether_whole_or_in_their_parts() -> None:
+    kube, kind = Kept(), "gateways.networking.istio.io"
+    written: Body = {"name": "g", "namespace": "app", "managedFields": [{"manager": "kubectl"}]}
+    kube._kinds[kind] = [{"metadata": written, "spec": {"selector": {"istio": "g"}}}]
+    [part], [whole] = picture(kube).objects(kind), picture(kube).whole(kind)
+    assert (part.metadata.name, part.spec) == ("g", {"selector": {"istio": "g"}})
+    assert whole == {"metadata": {"name": "g", "namespace": "app"}, "spec": part.spec}
+    assert kube.requested == [(kind, None)]
+    assert "managedFields" in written
+
+
 def test_a_kind_of_a_definition_that_is_half_installed_has_no_objects() -> None:
     class Half(Kept):
         def read(self, *_: Any, **__: Any) -> Any:
@@ -181,3 +196,30 @@ def test_a_kind_of_a_definition_that_is_half_installed_has_no_objects() -> None:
 
     assert picture(Half()).objects("wasmplugins.extensions.istio.io") == ()
     assert picture(Half()).whole("gateways.gateway.networking.k8s.io") == ()
+
+
+AT_ONCE = """
+import sys, threading
+import msgspec
+from fixtures.k8s import shapes
+
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(8)
+
+def convert():
+    barrier.wait()
+    msgspec.convert({"metadata": {"name": "x"}}, shapes.Pod)
+
+threads = [threading.Thread(target=convert) for _ in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+"""
+
+
+def test_threads_that_are_the_first_to_read_a_kind_do_not_crash() -> None:
+    """One in four such processes ended with a segmentation fault before."""
+    command = [sys.executable, "-c", AT_ONCE]
+    runs = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(12)]
+    assert [run.wait(timeout=60) for run in runs] == [0] * len(runs)

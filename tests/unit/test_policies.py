@@ -148,7 +148,7 @@ def test_what_cannot_be_listed_is_no_failure(code: int, notes: int) -> None:
     assert len(seen.notes) == notes
 
 
-def test_a_server_that_has_only_the_beta_is_asked_for_that() -> None:
+def test_a_server_that_has_only_the_beta_is_requested_that() -> None:
     plurals = [kind.partition(".")[0] for kind in (POLICIES, BINDINGS)]
     beta = dict(zip(plurals, ([a_policy()], [a_binding()]), strict=True))
     (found,) = policies.for_new_pods(as_kube(Refusing(404, beta)))

@@ -19,7 +19,7 @@ DIGEST = re.compile(r"\S+:\S+@sha256:[0-9a-f]{64}")
 
 
 def reported() -> dict[str, dict[str, set[str]]]:
-    """What the claim of this test told so far."""
+    """What the claim of this test has recorded so far."""
     found: dict[str, dict[str, set[str]]] = {}
     running = _RUNNING.get()
     assert running

@@ -1,4 +1,4 @@
-"""A Service's endpoints: one that is gone is told from one that has none ready."""
+"""A Service's endpoints: one that is gone is distinguished from one that has none ready."""
 
 from __future__ import annotations
 
