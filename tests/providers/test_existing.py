@@ -107,7 +107,18 @@ NO_PART_OF_IT = {
     "installation/the-cni-agent-is-ready-on-every-node",
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod",
     "installation/every-other-istiod-is-rolled-out",
+    "installation/the-gateway-api-in-use-is-watched",
     "webhooks/a-bad-metrics-port-is-refused",
+    "gateways/every-gateway-resource-is-programmed",
+    "gateways/every-generated-gateway-has-its-pods",
+    "gateways/every-listener-is-in-order",
+    "gateways/every-route-leads-somewhere",
+    "ambient/every-pod-that-asks-is-captured",
+    "ambient/every-policy-is-enforced",
+    "ambient/every-waypoint-has-ready-endpoints",
+    "ambient/every-waypoint-that-is-named-exists",
+    "ambient/the-cni-agent-is-on-every-node-that-needs-it",
+    "ambient/ztunnel-is-on-every-node-that-needs-it",
 }
 
 
