@@ -36,7 +36,7 @@ WRITERS = 8
 SAMPLE_SECONDS = 0.1
 MIB = 1024
 # What pytest, the client and the reports need before the first pod, and what each pod adds.
-MOST_MEMORY, MOST_MEMORY_A_POD = 100.0, 0.004
+MOST_MEMORY, MOST_MEMORY_A_POD = 100.0, 0.003
 # Requests do not grow with pods but by their pages; a page of a list holds 500.
 MOST_REQUESTS, PODS_A_PAGE = 150, 500
 # Read once: hardly more bytes than the bare list of the pods has.
