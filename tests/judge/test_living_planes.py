@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from fixtures.claims import ClaimFailed, NotTested, start_observing
-from fixtures.claims.deadlines import STEADY
+from fixtures.claims.deadlines import STEADY, documented_limit
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.planes import DEPLOYMENTS
@@ -600,3 +600,42 @@ def test_living_h14_a_rollout_is_no_instability(
         return
     with pytest.raises(ClaimFailed, match="restarts of the control plane's containers"):
         plane.expect_stable(STEADY)
+
+
+# What was right already, and stays so (H7 is tests.unit.test_access_log, H8 test_root_certificate)
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+def test_living_h5_a_namespace_outside_the_discovery_selectors_needs_no_root(
+    monkeypatch: pytest.MonkeyPatch, *, lacks: bool
+) -> None:
+    kube, *_ = mesh()
+    labels = {} if not lacks else {"mesh": "yes"}
+    outside = {"metadata": {"name": "outside", "labels": labels}, "status": {"phase": "Active"}}
+    kube.add("namespaces", outside)
+    kube.change("namespaces", "istio-system", lambda b: b["metadata"]["labels"].update(mesh="yes"))
+    plane = workloads(kube).mesh
+    chosen = replace(
+        plane.expected.options, discovery_selectors=({"matchLabels": {"mesh": "yes"}},)
+    )
+    plane = replace(plane, expected=plane.expected.set_to(chosen))
+    if not lacks:
+        plane.expect_root_certificates()
+        return
+    limit = documented_limit("it is distributed", 0.1, source="a test")
+    monkeypatch.setattr("fixtures.istio.control_plane.ROOT_DISTRIBUTED", limit)
+    with pytest.raises(ClaimFailed, match="outside/istio"):
+        plane.expect_root_certificates()
+
+
+@pytest.mark.parametrize("ending", ["@sha256:" + "a" * 64, ""])
+def test_living_h6_images_may_be_pinned_by_digest(ending: str) -> None:
+    kube, *_ = mesh()
+
+    def pin(body: Body) -> None:
+        for container in body["spec"]["template"]["spec"]["containers"]:
+            container["image"] += ending
+
+    for name in ("istiod", "istio-ingressgateway", "istio-egressgateway"):
+        kube.change(DEPLOYMENTS, name, pin)
+    placed(kube, workloads(kube).expected).expect_images()
