@@ -23,8 +23,11 @@ def test_of_nothing(one): ...
 
 
 @pytest.fixture
-def ended(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> pytest.RunResult:
+def ended(
+    pytester: pytest.Pytester, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> pytest.RunResult:
     """A run of tests that are skipped for this reason, under our own conftest."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(conftest.__file__).parents[1]))
     pytester.makeconftest(Path(conftest.__file__).read_text())
     pytester.makepyfile(
         test_some=SKIPPED.format(reason=request.param),
