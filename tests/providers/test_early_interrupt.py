@@ -36,12 +36,13 @@ STARTS = [
 
 def pressed(tmp_path: Path, module: str, at: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "sitecustomize.py").write_text(PRESSED)
+    ours = {"PYTHONPATH": str(tmp_path), "PRESS_AT": at, "TMPDIR": str(tmp_path)}
     reports = tmp_path / "reports"
     command = [sys.executable, "-m", module, "suites", "--provider", "embedded"]
     return subprocess.run(
         [*command, f"--reports-dir={reports}", "-p", "no:cacheprovider"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "PRESS_AT": at, "TMPDIR": str(tmp_path)},
+        env={**os.environ, **ours, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

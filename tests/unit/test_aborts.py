@@ -21,10 +21,7 @@ def nothing(name):
         return name
     return prepare
 
-cluster, control_plane = nothing("cluster"), nothing("control_plane")
-plain_sample, injected_sample = nothing("plain_sample"), nothing("injected_sample")
-webhooks, gateway, addons = nothing("webhooks"), nothing("gateway"), nothing("addons")
-workloads, restarted = nothing("workloads"), nothing("restarted")
+{preparations}
 
 @pytest.fixture
 def asking(request):
@@ -57,7 +54,10 @@ def aborted(pytester: pytest.Pytester, stage: Stage, where: str, how: str) -> En
     what = {"preparing": stage.preparation, "asking": stage.name}.get(
         where, f"_{stage.number:02}_"
     )
-    runs = SmallRuns(pytester).begin(world=WORLD.format(where=where, what=what, how=how))
+    names = [one.preparation for one in STAGES if one.preparation]
+    preparations = "\n".join(f"{name} = nothing({name!r})" for name in names)
+    world = WORLD.format(where=where, what=what, how=how, preparations=preparations)
+    runs = SmallRuns(pytester).begin(world=world)
     for one in STAGES:
         prepared = f"{one.preparation}, " if one.preparation else ""
         source = CLAIM.format(prepared=prepared, stage=one.name)
