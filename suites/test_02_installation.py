@@ -120,7 +120,7 @@ def test_every_service_has_endpoints(control_plane: ControlPlane) -> None:
 
 
 @claim(
-    "The mesh has exactly the PodDisruptionBudgets of this release.",
+    "The PodDisruptionBudgets of this release exist, and no other one forbids every eviction.",
     source="templates/poddisruptionbudget.yaml: since 1.28 none for a single replica",
     hint="A budget of one for a single replica keeps its node from being drained.",
     feature="demo-ports",

@@ -302,17 +302,42 @@ def test_a_port_that_leads_elsewhere_is_noticed() -> None:
     assert "http2 80->8081" in str(error)
 
 
-def test_a_disruption_budget_of_another_release_is_noticed() -> None:
+def budget(**spec: object) -> Body:
+    """A PodDisruptionBudget for istiod, which has one pod."""
+    selector = {"matchLabels": {"app": "istiod"}}
+    meta = {"name": "istiod", "namespace": "istio-system"}
+    return {"metadata": meta, "spec": {"selector": selector, **spec}}
+
+
+@pytest.mark.parametrize(
+    "spec", [{"minAvailable": 1}, {}, {"maxUnavailable": 0}, {"minAvailable": "50%"}]
+)
+def test_a_disruption_budget_that_forbids_every_eviction_is_noticed(spec: Body) -> None:
     kube, subject = plane()
-    left = {"metadata": {"name": "istiod", "namespace": "istio-system"}, "spec": {}}
-    kube.add("poddisruptionbudgets.policy", left)
-    assert "PodDisruptionBudgets in istio-system: expected none, got istiod" in str(
+    kube.add("poddisruptionbudgets.policy", budget(**spec))
+    assert "istiod, which is none of them, never lets pod istiod-" in str(
         seen(subject.expect_budgets)
     )
     older = expected("1.27.9", "v1.33.1", ["v1.33.1"])
-    assert "istio-egressgateway, istio-ingressgateway, istiod, got istiod" in str(
+    assert "istio-egressgateway is missing; istio-ingressgateway is missing (" in str(
         seen(ControlPlane(subject.kube, older).expect_budgets)
     )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"minAvailable": 0},
+        {"maxUnavailable": 1},
+        {"maxUnavailable": "10%"},
+        {"minAvailable": 1, "selector": {"matchLabels": {"app": "anothers"}}},
+        {"minAvailable": 1, "selector": None},
+    ],
+)
+def test_a_disruption_budget_of_ones_own_is_well(spec: Body) -> None:
+    kube, subject = plane()
+    kube.add("poddisruptionbudgets.policy", budget(**spec))
+    subject.expect_budgets()
 
 
 def test_a_definition_that_lost_a_version_is_noticed() -> None:
