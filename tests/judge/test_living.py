@@ -338,6 +338,12 @@ def test_living_B4_no_injector_chooses_a_namespace_that_requests_it(kube: Replay
     assert "requires of the namespace control-plane DoesNotExist" in message
 
 
+def test_living_B4_the_tag_that_selects_by_the_namespaces_label_is_gone(kube: Replay) -> None:
+    kube.remove(INJECTORS, "istio-revision-tag-default")
+    message = fails(of(kube, "fleet").expect_chosen)
+    assert "(istio-injection=enabled): no injector selects istio-injection=enabled, nor" in message
+
+
 @pytest.mark.parametrize("revision", ["nope", "default-2"])
 def test_living_B4_a_revision_that_is_gone(kube: Replay, revision: str) -> None:
     kube.change("namespaces", "bookinfons", partial(labelled, {"istio.io/rev": revision}))
