@@ -17,9 +17,9 @@ import pytest
 from aiohttp import web
 
 from fixtures.providers.embedded.addresses import Block
+from fixtures.providers.embedded.dataplane.envoy import Config, Envoy, EnvoyFailed
 from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
-from fixtures.providers.embedded.dataplane.envoy import Config, Envoy, EnvoyFailed
 from fixtures.providers.embedded.dataplane.pieces import prefix_listener
 from tests.golden import Golden
 
