@@ -20,9 +20,21 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+# What carries traffic, and what it is carried between. Before sidecars the whole had 12,000 lines
+# to itself, of which 2,250 went here: a real Envoy beside each application, and add-ons that show
+# what it carried, need room of their own, and it does not grow at the API server's expense.
+CARRYING = ("dataplane", "workloads")
+LIMIT, CARRYING_LIMIT = 9_750, 6_000
+
+
 def test_the_embedded_cluster_never_becomes_a_second_kubernetes() -> None:
-    lines = sum(len(path.read_text().splitlines()) for path in EMBEDDED.rglob("*.py"))
-    assert lines <= 12_000, "what serves no claim, no fault and no documented use goes"
+    lines = {True: 0, False: 0}
+    for path in EMBEDDED.rglob("*.py"):
+        carrying = path.relative_to(EMBEDDED).parts[0] in CARRYING
+        lines[carrying] += len(path.read_text().splitlines())
+    why = "what serves no claim, no fault and no documented use goes"
+    assert lines[False] <= LIMIT, why
+    assert lines[True] <= CARRYING_LIMIT, why
 
 
 def sleeps(path: Path) -> Iterator[int]:
