@@ -100,7 +100,7 @@ def _case(result: Result) -> ET.Element:
         kind = result.verdict if result.tested else "not tested"
         parts = [result.claim.text, "", result.message]
         parts += [f"next: {command}" for command in result.next_steps]
-        parts += [f"hint: {result.claim.hint}"] if result.verdict == "failed" else []
+        parts += [f"hint: {result.hint}"] if result.verdict == "failed" else []
         _say(case, tag, kind, result.message, "\n".join(parts))
     if result.notes:
         ET.SubElement(case, "system-out").text = _clean("\n".join(result.notes))
