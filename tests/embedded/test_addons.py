@@ -144,7 +144,7 @@ async def test_prometheus_scrapes_what_asks_for_it_and_tells_what_is_down(tmp_pa
         assert by_pod["proxy"]["health"] == "up"
         assert by_pod["proxy"]["labels"]["job"] == "kubernetes-pods"
         assert by_pod["proxy"]["scrapeInterval"] == "100ms"
-        assert by_pod["wrong"]["lastError"] == "server returned HTTP status 404 Not Found"
+        assert "HTTP status 404 Not Found" in by_pod["wrong"]["lastError"]
         query = {"query": 'sum(istio_requests_total{destination_workload="details-v1"})'}
         assert await eventually(f"{url}/api/v1/query", query, lambda body: value(body) >= 5)
         _, names = await get(f"{url}/api/v1/label/__name__/values")
