@@ -122,7 +122,8 @@ def failures_of(results: Sequence[Result], broken: Iterable[BrokenStage]) -> tup
     """
     stages = {one.stage.name: one for one in broken}
     unmet = [r for r in results if r.verdict in {"failed", "error"} and r.tested]
-    every = [*(one for one in stages.values() if one.by_preparation), *unmet]
+    by_preparation = (one for one in stages.values() if one.by_preparation)
+    every: list[Result | BrokenStage] = [*by_preparation, *unmet]
     causes: list[_Cause] = []
     for one in sorted(every, key=_order):
         for cause in _causes_of(one, causes):
