@@ -10,7 +10,7 @@ import pytest
 from fixtures.claims import Unrecoverable
 from fixtures.k8s import Body, Refused, Unreachable
 from fixtures.k8s.kinds import Kinds
-from fixtures.setup.applied import applied
+from fixtures.istio.applied import applied
 
 RESOURCES = {
     "/api/v1": [
