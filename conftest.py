@@ -27,6 +27,7 @@ pytest_plugins = [
     "fixtures.setup.addons",
     "fixtures.setup.ambient",
     "fixtures.setup.background",
+    "fixtures.setup.clients",
     "fixtures.setup.cluster",
     "fixtures.setup.gateway",
     "fixtures.setup.gateway_api",

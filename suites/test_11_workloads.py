@@ -97,7 +97,7 @@ def test_the_root_certificate_lasts(workloads: Workloads) -> None:
 
 
 @claim(
-    "No certificate that istiod or a gateway serves is about to end: each was renewed in time.",
+    "No certificate of istiod, a gateway or a sampled workload is about to end.",
     source="Istio, plug in CA certificates, secure gateways; RFC 5280, 4.1.2.5",
     hint="The notes list each with the days left. Who renews it: istiod, cert-manager, a person?",
     feature="port-forward",

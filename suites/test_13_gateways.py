@@ -2,6 +2,7 @@
 
 from fixtures.claims import claim
 from fixtures.istio.api_gateways import ApiGateways
+from fixtures.istio.credentials import Credentials
 from fixtures.istio.gateways import Gateways
 
 STATUS = "Gateway API: conditions of Gateways, of their listeners and of routes at their parents"
@@ -23,6 +24,16 @@ def test_every_gateway_has_its_pods(gateways: Gateways) -> None:
 )
 def test_what_is_meant_for_a_gateway_selects_one(gateways: Gateways) -> None:
     gateways.expect_selected()
+
+
+@claim(
+    "Gateways serve a certificate for each credential that a Gateway names.",
+    source="Istio, secure gateways: credentialName; Gateway API: certificateRefs",
+    hint="Is there such a Secret beside the gateway's pods, and is it of type kubernetes.io/tls?",
+    feature="port-forward",
+)
+def test_every_credential_is_served(credentials: Credentials) -> None:
+    credentials.expect_served()
 
 
 @claim(

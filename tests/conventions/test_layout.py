@@ -14,27 +14,33 @@ EMBEDDED = ROOT / "fixtures" / "providers" / "embedded"
 PACKAGES = ("suites", "fixtures", "reports", "tests")
 MODULES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 SUITES = sorted((ROOT / "suites").glob("test_*.py"))
+MAY_SLEEP = {
+    ROOT / "fixtures" / "claims" / "waiting.py",
+    ROOT / "fixtures" / "manifests" / "client.py",  # in a pod: an application that is slow
+}
 
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-# What carries traffic, and what it is carried between. Before sidecars the whole had 12,000 lines
-# to itself, of which 2,250 went here: a real Envoy beside each application, and add-ons that show
-# what it carried, need room of their own, and it does not grow at the API server's expense.
-CARRYING = ("dataplane", "workloads")
-LIMIT, CARRYING_LIMIT = 9_750, 6_000
+# What stands on running sidecars counts apart, each part with the lines that it may have.
+# The data plane had 1,400 of the 12,000 lines before a real Envoy ran beside each application.
+BESIDE = {"workloads/addons": 1_400, "dataplane": 4_500}
+
+
+def lines_under(folder: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py"))
 
 
 def test_the_embedded_cluster_never_becomes_a_second_kubernetes() -> None:
-    lines = {True: 0, False: 0}
-    for path in EMBEDDED.rglob("*.py"):
-        carrying = path.relative_to(EMBEDDED).parts[0] in CARRYING
-        lines[carrying] += len(path.read_text().splitlines())
-    why = "what serves no claim, no fault and no documented use goes"
-    assert lines[False] <= LIMIT, why
-    assert lines[True] <= CARRYING_LIMIT, why
+    lines = lines_under(EMBEDDED) - sum(lines_under(EMBEDDED / part) for part in BESIDE)
+    assert lines <= 10_600, "what serves no claim, no fault and no documented use goes"
+
+
+@pytest.mark.parametrize(("part", "most"), BESIDE.items())
+def test_what_stands_on_sidecars_stays_small(part: str, most: int) -> None:
+    assert lines_under(EMBEDDED / part) <= most, "it is no second Istio, and no second Prometheus"
 
 
 def sleeps(path: Path) -> Iterator[int]:
@@ -48,7 +54,7 @@ def sleeps(path: Path) -> Iterator[int]:
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_only_one_module_sleeps(path: Path) -> None:
-    assert path == ROOT / "fixtures" / "claims" / "waiting.py" or not list(sleeps(path))
+    assert path in MAY_SLEEP or not list(sleeps(path))
 
 
 @pytest.mark.parametrize("path", SUITES, ids=name)

@@ -218,8 +218,7 @@ def test_a_plain_caller_is_served_on_the_same_port(tmp_path: Path, block: Block)
         pods = (pod("plain", sidecar=False), pod("server"))
         async with shop(block, tmp_path, *pods) as mesh:
             at = mesh.contexts["server"].address
-            made = await mesh.contexts["plain"].connect(at, PORT)
-            reader, writer = await asyncio.open_connection(sock=made)
+            reader, writer = await mesh.contexts["plain"].connect(at, PORT)
             writer.write(b"GET / HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n")
             assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
             writer.close()

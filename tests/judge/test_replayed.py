@@ -59,6 +59,7 @@ NOT_RECORDED = {
     "installation/the-gateway-api-in-use-is-watched": "the Gateway API was not installed",
     "addons/*": "the add-ons were not installed",
     "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
+    "gateways/every-credential-is-served": "no Gateway named one",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
 NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways", "ambient", "waypoints"}

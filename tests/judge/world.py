@@ -17,6 +17,7 @@ from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.credentials import Credentials
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
@@ -142,6 +143,9 @@ class World:
 
     def gateways(self) -> Gateways:
         return Gateways(self.kube("gateways"))
+
+    def credentials(self) -> Credentials:
+        return Credentials(self.kube("gateways"))
 
     def api_gateways(self) -> ApiGateways:
         return ApiGateways(self.kube("gateways"), self.access.istio_version)
