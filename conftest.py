@@ -37,6 +37,7 @@ pytest_plugins = [
     "fixtures.setup.probes",
     "fixtures.setup.restart",
     "fixtures.setup.sample",
+    "fixtures.setup.traffic",
     "fixtures.setup.webhooks",
     "fixtures.setup.workloads",
     "fixtures.diagnostics.plugin",
