@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from fixtures.claims.waiting import wait_policy
 from fixtures.istio.observability.grafana import Grafana, metrics_of
 from fixtures.istio.observability.jaeger import Jaeger
 from fixtures.istio.observability.kiali import Kiali, edges_of
+from fixtures.istio.observability.loki import PUSH, QUERY, Loki
 from fixtures.istio.observability.prometheus import Prometheus, seconds
 from fixtures.istio.observability.traffic import Caused
 from fixtures.istio.telemetry import Telemetry
@@ -29,13 +31,14 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Say what each path answers."""
 
     def say(by_path: Mapping[str, Any]) -> None:
-        def reply(_api: Any, path: str, _query: Mapping[str, str] | None = None) -> Reply:
+        def reply(_api: Any, path: str, _sent: Any = None) -> Reply:
             found = by_path.get(path)
             if isinstance(found, Reply):
                 return found
             return Reply(404 if found is None else 200, {}, json.dumps(found))
 
         monkeypatch.setattr("fixtures.istio.observability.api.AddonApi.reply", reply)
+        monkeypatch.setattr("fixtures.istio.observability.api.AddonApi.post", reply)
         monkeypatch.setattr("fixtures.istio.observability.kiali.DRAWN", AT_ONCE)
 
     return say
@@ -253,3 +256,58 @@ def test_an_edge_of_a_node_that_is_no_workload() -> None:
     body["elements"]["nodes"][0]["data"] = {"id": "a", "nodeType": "unknown"}
     (edge,) = edges_of(body)
     assert (edge.source, edge.target, edge.mutual) == ("", "b", 50)
+
+
+# Loki
+
+
+class Logged:
+    """Stands where the API is asked for pods and their logs."""
+
+    def __init__(self, log: str) -> None:
+        self.log = log
+
+    def list(self, *_: object, **__: object) -> list[Body]:
+        meta = {"name": "productpage-v1-x", "namespace": "bookinfons", "uid": "1"}
+        return [{"metadata": meta, "spec": {"containers": []}, "status": {}}]
+
+    def logs(self, *_: object, **__: object) -> str:
+        return self.log
+
+
+LINE = f"GET /productpage?seatrial={'ab' * 16} 200"
+
+
+def loki(log: str, access_log: str = "/dev/stdout") -> Loki:
+    kube: Any = Logged(log)
+    known = the_addons("1.31.4")
+    options = replace(known.expected.options, access_log=access_log)
+    return Loki(replace(known, kube=kube, expected=replace(known.expected, options=options)))
+
+
+def found(*lines: str) -> Body:
+    streams = [{"stream": {}, "values": [["1", line] for line in lines]}]
+    return {PUSH: Reply(204, {}, ""), QUERY: {"data": {"result": streams if lines else []}}}
+
+
+def test_loki_finds_the_line_that_the_sidecar_logged(answered: Any) -> None:
+    answered(found(LINE))
+    with observing() as seen:
+        loki(f"GET /other 200\n{LINE}\n").expect_line(sent())
+    assert seen.inspected == 1
+
+
+def test_loki_that_finds_nothing_takes_nothing_or_was_sent_nothing(answered: Any) -> None:
+    answered(found())
+    assert "got none" in failed(loki(LINE).expect_line, sent())
+    answered(found("another line"))
+    assert "got 1 others" in failed(loki(LINE).expect_line, sent())
+    answered({PUSH: Reply(429, {}, "too many")})
+    assert "429 (too many)" in failed(loki(LINE).expect_line, sent())
+    assert "none that holds it" in failed(loki("GET /other 200").expect_line, sent())
+
+
+def test_a_mesh_without_an_access_log_has_no_line(answered: Any) -> None:
+    answered({})
+    with pytest.raises(NotTested, match="names no accessLogFile"):
+        loki(LINE, access_log="").expect_line(sent())
