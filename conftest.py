@@ -33,6 +33,7 @@ pytest_plugins = [
     "fixtures.setup.gateway_api",
     "fixtures.setup.gateways",
     "fixtures.setup.installation",
+    "fixtures.setup.mutual_tls",
     "fixtures.setup.probes",
     "fixtures.setup.restart",
     "fixtures.setup.sample",
