@@ -1,6 +1,6 @@
 """The failures of a run by their cause: each cause once, with the claims that fail of it.
 
-Which claims share a cause is decided by `Result.key`; how a failure looks, by each report.
+What claims share is decided by `Result.keys`; how a failure looks, by each report.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Failure:
     @property
     def hint(self) -> str:
         """What to look at first."""
-        return self.claims[0].claim.hint if self.claims else HINT
+        if self.claims:
+            return self.claims[0].hint
+        return (self.mismatch.hint if self.mismatch else "") or HINT
 
     @property
     def source(self) -> str:
@@ -103,30 +105,48 @@ def unprepared(stage: Stage) -> str:
 
 @dataclass
 class _Cause:
-    stage: Stage
+    """One failure in the making; `keys` are what is wrong, thing by thing."""
+
+    keys: frozenset[str]
     claims: list[Result] = field(default_factory=list)
     preparations: list[BrokenStage] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    follows: str = ""
 
 
 def failures_of(results: Sequence[Result], broken: Iterable[BrokenStage]) -> tuple[Failure, ...]:
-    """The failures of a run, the earliest in the chain of causes first."""
-    causes: dict[str, _Cause] = {}
+    """The failures of a run, the earliest in the chain of causes first.
+
+    What fails of nothing but what others failed of before belongs to their failures; what fails of
+    one more thing is a failure of its own, too, which may follow from them in part.
+    """
     stages = {one.stage.name: one for one in broken}
-    for one in stages.values():
-        if one.by_preparation:
-            cause = causes.setdefault(one.key, _Cause(one.stage))
-            cause.preparations.append(one)
-            cause.broken.append(one.stage.name)
-    for result in results:
-        if result.verdict in {"failed", "error"} and result.tested:
-            cause = causes.setdefault(result.key, _Cause(result.claim.stage))
-            cause.claims.append(result)
-            own = stages.get(result.claim.stage.name)
-            if own and not own.by_preparation and own.cause == result.message.partition("\n")[0]:
+    unmet = [r for r in results if r.verdict in {"failed", "error"} and r.tested]
+    by_preparation = (one for one in stages.values() if one.by_preparation)
+    every: list[Result | BrokenStage] = [*by_preparation, *unmet]
+    causes: list[_Cause] = []
+    for one in sorted(every, key=_order):
+        for cause in _causes_of(one, causes):
+            if isinstance(one, BrokenStage):
+                cause.preparations.append(one)
+                cause.broken.append(one.stage.name)
+                continue
+            cause.claims.append(one)
+            own = stages.get(one.claim.stage.name)
+            if own and not own.by_preparation and own.cause == one.message.partition("\n")[0]:
                 cause.broken.append(own.stage.name)
-    found = [_failure(cause, results) for cause in causes.values()]
-    return _explained(sorted(found, key=_order))
+    return _explained([_failure(cause, results) for cause in causes])
+
+
+def _causes_of(one: Result | BrokenStage, causes: list[_Cause]) -> list[_Cause]:
+    """To which of the causes found so far it belongs, and a new one, where it shows one."""
+    keys = frozenset(one.keys)
+    found = [cause for cause in causes if cause.keys & keys]
+    if new := keys.difference(*(cause.keys for cause in found)):
+        follows = _failure(found[0], ()).title if found else ""
+        found.append(_Cause(new, follows=follows))
+        causes.append(found[-1])
+    return found
 
 
 def _failure(cause: _Cause, results: Sequence[Result]) -> Failure:
@@ -136,14 +156,15 @@ def _failure(cause: _Cause, results: Sequence[Result]) -> Failure:
         claims=tuple(cause.claims),
         preparations=tuple(cause.preparations),
         blocked=tuple(result for result in results if result.blocked_by in cause.broken),
+        may_follow_from=cause.follows,
     )
 
 
-def _order(failure: Failure) -> float:
-    """By stage, but for a stage that explains an earlier one; within one, as its claims stand."""
-    number = failure.stage.number
-    before = min((BY_NAME[name].number for name in failure.stage.explains), default=number + 1)
-    return min(before - 0.5, number)
+def _order(one: Result | BrokenStage) -> tuple[float, bool]:
+    """By stage, but for one that explains an earlier one; its claims before its preparation."""
+    stage = one.claim.stage if isinstance(one, Result) else one.stage
+    before = min((BY_NAME[name].number for name in stage.explains), default=stage.number + 1)
+    return min(before - 0.5, stage.number), isinstance(one, BrokenStage)
 
 
 def _explained(found: Sequence[Failure]) -> tuple[Failure, ...]:
@@ -153,6 +174,9 @@ def _explained(found: Sequence[Failure]) -> tuple[Failure, ...]:
         for name in failure.stage.explains:
             explaining.setdefault(name, failure.title)
     return tuple(
-        replace(failure, may_follow_from=explaining.get(failure.stage.name, ""))
+        replace(
+            failure,
+            may_follow_from=failure.may_follow_from or explaining.get(failure.stage.name, ""),
+        )
         for failure in found
     )

@@ -7,11 +7,11 @@ as it has for every other reason for which a run ends with an exit code that is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree as ET
 
 from fixtures.run.state import Result
-from reports.failures import unprepared
+from reports.failures import Failure, unprepared
 from reports.model import EXIT_WORDS, Run, StageRun
 
 # What XML 1.0 cannot hold, however escaped.
@@ -39,7 +39,7 @@ def as_junit(run: Run) -> str:
 
 def _suite(stage: StageRun, run: Run) -> ET.Element:
     title = f"{stage.stage.number:02} {stage.stage.name}"
-    cases = [_case(result) for result in stage.results]
+    cases = [_case(result, run.failures) for result in stage.results]
     suite = _with_counts(title, cases, sum(result.seconds for result in stage.results))
     suite.set("timestamp", run.started.isoformat(timespec="seconds"))
     properties = ET.Element("properties")
@@ -90,7 +90,18 @@ def _with_counts(name: str, cases: list[ET.Element], seconds: float = 0.0) -> ET
     return suite
 
 
-def _case(result: Result) -> ET.Element:
+def _of_its_cause(result: Result, failures: Iterable[Failure]) -> Iterator[str]:
+    """What else does not pass because of the same; of all but the first claim, which that is."""
+    for failure in failures:
+        if failure.id == result.claim.id:
+            yield from (f"of the same cause: {name}" for name in failure.others)
+            yield from [failure.blocks] if failure.blocked else []
+        elif result in failure.claims:
+            first, _, _ = failure.message.partition("\n")
+            yield f"of the same cause as {failure.id}: {first}"
+
+
+def _case(result: Result, failures: Iterable[Failure]) -> ET.Element:
     stage, _, name = result.claim.id.partition("/")
     case = ET.Element(
         "testcase", classname=f"seatrial.{stage}", name=name, time=f"{result.seconds:.3f}"
@@ -100,7 +111,8 @@ def _case(result: Result) -> ET.Element:
         kind = result.verdict if result.tested else "not tested"
         parts = [result.claim.text, "", result.message]
         parts += [f"next: {command}" for command in result.next_steps]
-        parts += [f"hint: {result.claim.hint}"] if result.verdict == "failed" else []
+        parts += [f"hint: {result.hint}"] if result.verdict == "failed" else []
+        parts += _of_its_cause(result, failures)
         _say(case, tag, kind, result.message, "\n".join(parts))
     if result.notes:
         ET.SubElement(case, "system-out").text = _clean("\n".join(result.notes))

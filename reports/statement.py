@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fixtures.run.state import Result, Verdict
+from reports.failures import Failure
 from reports.model import Run
 
 API_VERSION = "seatrial.example/v1"
@@ -99,11 +100,22 @@ def _profile(run: Run) -> dict[str, Any]:
         for broken in (stage.broken for stage in run.stages)
         if broken and broken.by_preparation
     ]
+    data["causes"] = [_cause(failure) for failure in run.failures]
     data["failed"] = [_wrong(a) for a in wrong if a.verdict != "blocked"]
     data["blocked"] = [_wrong(a) for a in wrong if a.verdict == "blocked"]
     data["notClaimed"] = [{"claim": a.claim.id, **_why(a)} for a in unclaimed]
     data["passed"] = [a.claim.id for a in run.results if a.verdict == "passed"]
     return data
+
+
+def _cause(failure: Failure) -> dict[str, Any]:
+    """One cause with all that does not pass because of it, by ids."""
+    return {
+        "shownBy": failure.id,
+        "reason": failure.message.partition("\n")[0],
+        "alsoFails": list(failure.others),
+        "blocks": [result.claim.id for result in failure.blocked],
+    }
 
 
 def _level_result(counts: Counter[Verdict]) -> str:

@@ -1,11 +1,19 @@
-"""Stage 10: the add-ons that come with a release are installed and healthy."""
+"""Stage 10: the add-ons that come with a release are healthy, and know what the mesh does."""
 
 import pytest
 
 from fixtures.claims import claim
 from fixtures.istio.addons import NAMES, Addons
+from fixtures.istio.observability.grafana import Grafana
+from fixtures.istio.observability.jaeger import Jaeger
+from fixtures.istio.observability.kiali import Kiali
+from fixtures.istio.observability.prometheus import Prometheus
+from fixtures.istio.observability.traffic import Caused
 
 SAMPLES = "samples/addons of the release"
+METRICS = "Istio, observability: querying metrics from Prometheus"
+TRACES = "Istio, observability: Jaeger"
+KIALI = "Istio, observability: visualizing the mesh"
 
 
 @claim(
@@ -39,3 +47,83 @@ def test_the_add_ons_services_lead_to_it(addons: Addons, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_add_on_says_that_it_is_well(addons: Addons, name: str) -> None:
     addons.expect_healthy(name)
+
+
+@claim(
+    "Prometheus scrapes each pod of the mesh that asks for it.",
+    source="Istio, Prometheus integration: metrics merging; scrape annotations of the charts",
+    hint="Open the targets page of Prometheus; why is that target down, or none?",
+    feature="sidecars",
+)
+def test_prometheus_scrapes_every_pod_of_the_mesh(prometheus: Prometheus) -> None:
+    prometheus.expect_targets_up()
+
+
+@claim(
+    "Prometheus counts our requests to productpage within a scrape interval and a half.",
+    source=METRICS,
+    hint="Is productpage's pod a target that is up? Does its /stats/prometheus name the requests?",
+    feature="sidecars",
+)
+def test_prometheus_counts_our_requests(caused: Caused, prometheus: Prometheus) -> None:
+    caused.expect_counted_by(prometheus)
+
+
+@claim(
+    "Jaeger holds the trace of our requests, with spans of productpage, details and reviews.",
+    source=TRACES,
+    hint="From 1.22 on a Telemetry resource must name the tracer; do spans reach the collector?",
+    feature="sidecars",
+)
+def test_jaeger_holds_a_trace_that_we_caused(caused: Caused, jaeger: Jaeger) -> None:
+    jaeger.expect_trace(caused)
+
+
+@claim(
+    "Grafana's data source answers a query.",
+    source=SAMPLES,
+    hint="Which URL has the data source? Does Prometheus answer there?",
+    feature="addons",
+)
+def test_grafanas_data_source_answers(grafana: Grafana) -> None:
+    grafana.expect_data_source()
+
+
+@claim(
+    "Grafana lists Istio's dashboards, and Prometheus knows what each of them shows.",
+    source=SAMPLES,
+    hint="A dashboard none of whose metrics exists can only be empty.",
+    feature="sidecars",
+)
+def test_grafanas_dashboards_have_something_to_show(caused: Caused, grafana: Grafana) -> None:
+    grafana.expect_dashboards(caused)
+
+
+@claim(
+    "Kiali's graph has the edges of our requests: to productpage, on to details and reviews.",
+    source=KIALI,
+    hint="Kiali draws what Prometheus counted: does it reach Prometheus?",
+    feature="sidecars",
+)
+def test_kialis_graph_has_our_edges(caused: Caused, kiali: Kiali) -> None:
+    kiali.expect_edges(caused)
+
+
+@claim(
+    "Kiali shows mutual TLS on each edge between sidecars.",
+    source=KIALI,
+    hint="Does a DestinationRule or a PeerAuthentication turn mutual TLS off?",
+    feature="sidecars",
+)
+def test_kiali_shows_mutual_tls(caused: Caused, kiali: Kiali) -> None:
+    kiali.expect_mutual_tls(caused)
+
+
+@claim(
+    "Kiali's status names no component of the mesh that it cannot reach.",
+    source=KIALI,
+    hint="Kiali's configuration says where it looks for Prometheus, Grafana and Jaeger.",
+    feature="addons",
+)
+def test_kiali_reaches_everything(kiali: Kiali) -> None:
+    kiali.expect_everything_reached()

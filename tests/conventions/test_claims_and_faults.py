@@ -65,7 +65,8 @@ def unbroken(claims: AbstractSet[str], versions: Pair, *, cni: bool) -> set[str]
         if fault.fits(versions.istio, place, cni=cni)
     ]
     brought = {row.id for row in ADDONS if row.holds(versions.istio)}
-    tested = {c for c in claims if "addons/" not in c or c.split("[")[1].rstrip("]") in brought}
+    of_one = re.compile(r"addons/.*\[(.+)\]")  # the claims with one test an add-on
+    tested = {c for c in claims if not (of := of_one.fullmatch(c)) or of[1] in brought}
     tested -= OF_CNI[not cni]
     if not any(fault in faults for fault in gateway_api.FAULTS):  # nor is that API served
         of_it = [f for f in CATALOGUE.values() if f.since == gateway_api.SINCE]

@@ -25,7 +25,8 @@ def name(path: Path) -> str:
 
 
 # What stands on running sidecars counts apart, each part with the lines that it may have.
-BESIDE = {"workloads/addons": 1_400}
+# The data plane had 1,400 of the 12,000 lines before a real Envoy ran beside each application.
+BESIDE = {"workloads/addons": 1_400, "dataplane": 4_500}
 
 
 def lines_under(folder: Path) -> int:
@@ -34,7 +35,7 @@ def lines_under(folder: Path) -> int:
 
 def test_the_embedded_cluster_never_becomes_a_second_kubernetes() -> None:
     lines = lines_under(EMBEDDED) - sum(lines_under(EMBEDDED / part) for part in BESIDE)
-    assert lines <= 12_000, "what serves no claim, no fault and no documented use goes"
+    assert lines <= 10_600, "what serves no claim, no fault and no documented use goes"
 
 
 @pytest.mark.parametrize(("part", "most"), BESIDE.items())

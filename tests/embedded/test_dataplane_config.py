@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
+from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
+from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.pieces import routes
 from tests.recordings import ISTIO_1_29, state_of
 

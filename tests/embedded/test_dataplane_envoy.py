@@ -17,8 +17,9 @@ import pytest
 from aiohttp import web
 
 from fixtures.providers.embedded.addresses import Block
-from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.envoy import Config, Envoy, EnvoyFailed
+from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
+from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.pieces import prefix_listener
 from tests.golden import Golden
 
@@ -65,8 +66,8 @@ class Running(Envoy):
 
 
 @asynccontextmanager
-async def running(folder: Path, config: Config) -> AsyncIterator[Running]:
-    envoy = Running(folder)
+async def running(folder: Path, config: Config, source: str = "") -> AsyncIterator[Running]:
+    envoy = Running(folder, source=source)
     await envoy.start(config)
     try:
         yield envoy
@@ -231,7 +232,7 @@ def test_a_gateways_answers_and_log_lines_are_those_of_a_real_one(
         def reported(**about: Any) -> Config:
             return for_gateway(mesh(pod, **about), proxy).config
 
-        async with application(pod), running(tmp_path, reported()) as envoy:
+        async with application(pod), running(tmp_path, reported(), address) as envoy:
             status, text, headers = await request(address, 8080, "/productpage?u=1")
             assert (status, text, headers["Server"]) == (200, "a page", "istio-envoy")
             assert "x-envoy-upstream-service-time" in headers

@@ -18,8 +18,9 @@ from fixtures.istio.releases.rows import all_for
 from fixtures.k8s import Kube, shapes
 from fixtures.k8s.picture import Picture
 from fixtures.providers.embedded import addresses
-from fixtures.providers.embedded.dataplane.config import Mesh, Proxy, for_gateway
 from fixtures.providers.embedded.dataplane.gateway_api import World, as_istio_kinds, bindings
+from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
+from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.istio import gateway_api
 from fixtures.providers.embedded.istio.gateway_api import definitions, generated
 from fixtures.providers.embedded.istio.installation import Installation, installation

@@ -12,8 +12,8 @@ import pytest
 from fixtures.providers.embedded.addresses import Block
 from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.apiserver.node import ContainerLog
+from fixtures.providers.embedded.dataplane.agent import Gateway
 from fixtures.providers.embedded.dataplane.envoy import find_envoy
-from fixtures.providers.embedded.dataplane.gateway import Gateway
 from fixtures.providers.embedded.istio import install as crds
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.workloads.container_context import (

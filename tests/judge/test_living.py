@@ -18,7 +18,7 @@ from fixtures.claims import ClaimFailed, NotTested, Observations
 from fixtures.claims.observations import observing
 from fixtures.claims.waiting import wait_policy
 from fixtures.k8s import Body
-from tests.judge.replay import Replay, replayed
+from tests.judge.replay import ISTIOD, Replay, page, replayed
 from tests.judge.test_replayed import ambient, world
 from tests.judge.world import World, access_of
 from tests.unit.states import as_kube
@@ -465,6 +465,75 @@ def test_living_B11_the_gateway_is_gone_and_its_service_is_left(kube: Replay) ->
     service(kube)
     message = fails(of(kube, "gateways").expect_selected)
     assert "Service edge/edge selects app=edge: no pod and no workload has these labels" in message
+
+
+def failure(request: Callable[[], object]) -> ClaimFailed:
+    with pytest.raises(ClaimFailed) as caught:
+        request()
+    return caught.value
+
+
+def causes(*requests: Callable[[], object]) -> list[tuple[str, ...]]:
+    """What several claims fail of."""
+    return [failure(request).causes for request in requests]
+
+
+@pytest.mark.parametrize("left", ["Service", "Gateway"])
+def test_living_B11_a_gateway_that_is_gone_is_one_cause(kube: Replay, left: str) -> None:
+    for kind in (DEPLOYMENTS, "pods"):
+        kube.remove(kind, "istio-ingressgateway")
+    if left == "Gateway":
+        kube.remove("services", "istio-ingressgateway")
+    kube.change("endpointslices.discovery.k8s.io", "istio-ingressgateway", empty)
+    plane = of(kube, "control_plane")
+    requests = [partial(plane.expect_rolled_out, "istio-ingressgateway"), plane.expect_images]
+    requests += [plane.expect_endpoints] if left == "Service" else []
+    requests += [of(kube, "gateways").expect_selected]
+    assert set(causes(*requests)) == {("Deployment istio-system/istio-ingressgateway is not up",)}
+    assert "Install it again" in failure(requests[0]).hint
+
+
+def empty(endpoint_slice: Body) -> None:
+    endpoint_slice["endpoints"] = []
+
+
+def test_a_gateway_that_does_not_start_is_one_cause(kube: Replay) -> None:
+    def crashing(pod: Body) -> None:
+        for one in pod["status"]["containerStatuses"]:
+            one.update(state=CRASHES, ready=False, restartCount=7)
+        for one in pod["status"]["conditions"]:
+            one["status"] = "False"
+
+    kube.change("pods", "istio-ingressgateway", crashing)
+    kube.change(DEPLOYMENTS, "istio-ingressgateway", partial(counts, ready=0))
+    kube.change("endpointslices.discovery.k8s.io", "istio-ingressgateway", empty)
+    plane = of(kube, "control_plane")
+    found = causes(
+        partial(plane.expect_rolled_out, "istio-ingressgateway"),
+        plane.expect_endpoints,
+        of(kube, "gateways").expect_pods,
+    )
+    assert set(found) == {("Deployment istio-system/istio-ingressgateway is not up",)}
+
+
+def counts(deployment: Body, ready: int) -> None:
+    deployment["status"].update(readyReplicas=ready, availableReplicas=ready)
+
+
+def test_a_workload_whose_proxy_crashes_is_one_cause(kube: Replay) -> None:
+    def crashing(pod: Body) -> None:
+        for one in pod["status"]["initContainerStatuses"] + pod["status"]["containerStatuses"]:
+            if one["name"] == "istio-proxy":
+                one.update(state=CRASHES, ready=False, restartCount=7)
+        for one in pod["status"]["conditions"]:
+            one["status"] = "False" if one["type"] in {"Ready", "ContainersReady"} else "True"
+
+    kube.change("pods", "ratings", crashing)
+    kube.replies[ISTIOD, "/debug/syncz"] = page("[]")
+    fleet = of(kube, "fleet")
+    started = failure(fleet.expect_started)
+    assert started.causes == ("Deployment bookinfons/ratings-v1 is not up",)
+    assert started.causes[0] in failure(of(kube, "workloads").expect_in_sync).causes
 
 
 def test_living_B11_the_gateway_is_gone_and_its_gateway_object_is_left(kube: Replay) -> None:

@@ -164,7 +164,7 @@ def of_one_cause() -> Run:
 
     def failed(name: str, subject: str, got: str, *, cause: str = "") -> Result:
         stage, _, rest = name.partition("/")
-        parts = Mismatch(subject, "so", got, cause=cause)
+        parts = Mismatch(subject, "so", got, causes=(cause,) if cause else ())
         return Result(
             claim(stage, rest, f"{rest} is so."),
             "failed",

@@ -21,6 +21,7 @@ from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.credentials import Credentials
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
@@ -29,9 +30,12 @@ from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.probe import Probe, Probes
+from fixtures.istio.reach import Reach
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.resilience import Resilience
 from fixtures.istio.restarted import Restarted
+from fixtures.istio.routing import Routing
 from fixtures.istio.sample import PlainSample, Snapshot
 from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
@@ -40,9 +44,12 @@ from fixtures.k8s import Refused, Unreachable
 from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
 from fixtures.providers.read_once import ReadOnce
+from fixtures.setup.clients import CLIENTS
+from fixtures.setup.traffic import rules_of
 from fixtures.traffic.availability import Availability
 from fixtures.traffic.client import Client
 from fixtures.traffic.gateway_access import AccessPath
+from fixtures.traffic.in_mesh import MeshClient, MeshClients
 
 ROWS = expected("1.31.0", "v1.35.0", ["v1.35.0"])
 SUITES = sorted((Path(__file__).parents[2] / "suites").glob("test_*.py"))
@@ -87,6 +94,9 @@ class Nothing:
     def create(self, *_: object, **__: object) -> Any:
         raise Refused(404, reason="NotFound", message="no such namespace")
 
+    def apply(self, *_: object, **__: object) -> Any:
+        raise Refused(404, reason="NotFound", message="no such namespace")
+
     def logs(self, *_: object, **__: object) -> str:
         return ""
 
@@ -126,9 +136,14 @@ class Nouns:
         self.workloads = Workloads(mesh)
         self.fleet = Fleet(mesh)
         self.gateways = Gateways(kube)
+        self.credentials = Credentials(kube)
         self.ambient = Ambient(kube)
         self.waypoints = Waypoints(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
+        clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
+        self.routing = Routing(clients, rules_of(sample))
+        self.resilience = Resilience(clients, rules_of(sample))
+        self.reach = Reach(clients, rules_of(sample), ROWS)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 

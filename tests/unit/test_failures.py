@@ -1,5 +1,6 @@
 """Each cause is one failure with the claims that fail of it, and every file shows the same."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,8 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from fixtures.run.stages import RESERVED, STAGES
+from fixtures.claims import ClaimFailed
+from fixtures.run.state import Result
+from fixtures.run.verdicts import unmet
 from reports.data import as_json
+from reports.failures import failures_of
 from reports.html import page, tone
 from reports.junit import as_junit
 from reports.model import Run
@@ -17,7 +21,7 @@ from reports.statement import as_yaml
 from reports.summary import as_markdown
 from reports.terminal import failures
 from tests.small_runs import SmallRuns
-from tests.unit.runs import of_one_cause, run, unprepared
+from tests.unit.runs import REPORT, claim, of_one_cause, run, unprepared
 
 pytest_plugins = ["pytester"]
 
@@ -38,6 +42,50 @@ def test_claims_of_one_cause_are_one_failure() -> None:
     )
     assert found["injection/one-sidecar"].others == ("injection/its-image",)
     assert len(found) == 3
+
+
+def causing(name: str, *causes: str, hint: str = "") -> Result:
+    of = claim(name.partition("/")[0], name.partition("/")[2], f"{name} is so.")
+    error = ClaimFailed(name, expected="so", got="not so", causes=causes, hint=hint)
+    return unmet(of, REPORT, error)
+
+
+def test_what_fails_of_what_others_failed_of_is_listed_with_each_of_them() -> None:
+    results = (
+        causing("installation/egress", "Deployment a/egress is not up"),
+        causing("installation/ingress", "Deployment a/ingress is not up"),
+        causing("gateways/x", "Deployment a/ingress is not up", "Deployment a/egress is not up"),
+    )
+    first, second = failures_of(results, ())
+    assert (first.id, first.others) == ("installation/egress", ("gateways/x",))
+    assert (second.id, second.others) == ("installation/ingress", ("gateways/x",))
+
+
+def test_what_fails_of_one_more_thing_is_a_failure_of_its_own_too() -> None:
+    results = (
+        causing("installation/ingress", "Deployment a/ingress is not up"),
+        causing("gateways/more", "Deployment a/ingress is not up", "Deployment b/edge is not up"),
+        causing("workloads/edge", "Deployment b/edge is not up"),
+    )
+    ingress, edge = failures_of(results, ())
+    assert (ingress.id, ingress.others) == ("installation/ingress", ("gateways/more",))
+    assert (edge.id, edge.others) == ("workloads/edge", ("gateways/more",))
+    assert edge.may_follow_from == ""
+
+
+def test_what_fails_in_part_of_the_same_may_follow_from_it() -> None:
+    results = (
+        causing("installation/ingress", "Deployment a/ingress is not up"),
+        causing("workloads/more", "Deployment a/ingress is not up", "Deployment b/edge is not up"),
+    )
+    first, second = failures_of(results, ())
+    assert (second.id, second.may_follow_from) == ("workloads/more", first.title)
+
+
+def test_a_failure_may_have_a_hint_of_its_own() -> None:
+    [gone] = failures_of((causing("installation/ingress", "a", hint="Install it again."),), ())
+    [usual] = failures_of((causing("installation/ingress", "a"),), ())
+    assert (gone.hint, usual.hint) == ("Install it again.", "Read the pod's events.")
 
 
 def test_what_explains_an_earlier_stage_comes_before_it_and_is_named() -> None:
@@ -93,6 +141,15 @@ def test_every_file_names_the_preparation_that_failed(written: Callable[[Run], s
     assert TITLE in written(unprepared())
 
 
+@pytest.mark.parametrize("written", WAYS)
+def test_every_file_names_what_else_fails_of_a_cause(written: Callable[[Run], str]) -> None:
+    """Beside the list of all claims, with the one that shows the cause."""
+    text = written(of_one_cause()).replace("\\", "")
+    near = text[text.index("rolled-out[kiali]") :]
+    assert "services[kiali]" in near
+    assert re.search(r"of (this|the same) cause|alsoFails|'claims': \[", text)
+
+
 def test_what_is_only_blocked_does_not_read_as_passed_or_failed() -> None:
     made = unprepared()
     assert made.headline == "Rehearsal failed"
@@ -130,7 +187,3 @@ def test_a_run_whose_preparation_fails_says_so_everywhere(runs: SmallRuns) -> No
     assert f"1. installation: {title}." in ended.output
     assert ended.output.count(f"   FAILED      {title}: istiod: expected it exists") == 1
     assert "   blocks 2 claims, which were not tested" in ended.output
-
-
-def test_no_stage_has_a_number_that_is_reserved() -> None:
-    assert not RESERVED.keys() & {stage.number for stage in STAGES}

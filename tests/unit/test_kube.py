@@ -302,6 +302,37 @@ def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
         assert queries(server) == [first, *later]
 
 
+def test_the_next_page_is_on_its_way_while_one_is_used_and_never_a_second_one(
+    tmp_path: Path,
+) -> None:
+    pages = [
+        {"metadata": {"continue": "second"}, "items": [{"metadata": {"name": "a"}}]},
+        {"metadata": {"continue": "third"}, "items": [{"metadata": {"name": "b"}}]},
+        {"metadata": {}, "items": [{"metadata": {"name": "c"}}]},
+    ]
+    requested: list[int] = []
+    with connected(tmp_path, {PODS: list(pages)}) as (kube, server):
+        came = threading.Condition()
+        answer = server.next
+
+        def told(handler: BaseHTTPRequestHandler) -> tuple[int, Any, dict[str, str]]:
+            with came:
+                found = answer(handler)
+                came.notify_all()
+            return found
+
+        server.next = told  # type: ignore[method-assign]  # to hear of each request
+
+        def use(_: Body) -> None:
+            with came:
+                at_least = min(len(pages), len(requested) + 2)
+                assert came.wait_for(lambda: len(server.requested) >= at_least, 5)
+                requested.append(len(server.requested))
+
+        kube.read("pods", dict, use, namespace="n")
+    assert requested == [2, 3, 3]
+
+
 def test_a_list_that_expired_between_two_pages_is_begun_anew(tmp_path: Path) -> None:
     pages = [page("old", more="t1"), (410, EXPIRED), page("a", more="t2"), page("b")]
     with connected(tmp_path, {PODS: pages}) as (kube, server):

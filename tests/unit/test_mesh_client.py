@@ -127,7 +127,8 @@ def test_it_imports_the_standard_library_of_3_7_alone() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert found == {
-        "__future__", "collections", "concurrent.futures", "http.client", "http.server", "json",
+        "__future__", "collections", "collections.abc", "concurrent.futures", "http.client",
+        "http.server", "json",
         "os", "signal", "socket", "socketserver", "ssl", "struct", "sys", "threading", "time",
         "typing", "urllib.parse",
     }  # fmt: skip

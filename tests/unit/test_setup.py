@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fixtures.claims import Unrecoverable
+from fixtures.istio.applied import applied
 from fixtures.k8s import Body, Refused, Unreachable
 from fixtures.k8s.kinds import Kinds
-from fixtures.istio.applied import applied
 
 RESOURCES = {
     "/api/v1": [
