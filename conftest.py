@@ -3,14 +3,9 @@
 Their order does not matter: each says beside its hooks what must come first.
 """
 
-import pytest
-
 from fixtures.run import early
 
 early.listen()  # what the plugins import takes a while
-
-# Asserts in these packages must explain themselves as those in tests do.
-pytest.register_assert_rewrite("fixtures", "reports")
 
 pytest_plugins = [
     "fixtures.run.background",

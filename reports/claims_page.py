@@ -59,6 +59,7 @@ def page(found: list[Claim]) -> str:
     for stage in STAGES:
         mine = [claim for claim in found if claim.stage == stage]
         needs = f" Needs: {', '.join(stage.needs)}." if stage.needs else ""
+        needs += f" Reads: {', '.join(stage.reads)}." if stage.reads else ""
         lines += ["", f"## {stage.number} {stage.title}", "", f"`{stage.name}`.{needs}"]
         for name in dict.fromkeys(name_of(claim.id) for claim in mine):
             lines += _about([claim for claim in mine if name_of(claim.id) == name])
@@ -81,6 +82,7 @@ def _about(same: list[Claim]) -> list[str]:
         if claim.blocking
         else []
     )
+    marks += ["asks a running istiod"] if claim.asks_istiod else []
     faults = [
         f"`{fault.name}`"
         for fault in CATALOGUE.values()

@@ -6,7 +6,9 @@ this one links to where it was written.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +29,16 @@ STYLE = HERE / "report.css"
 # Evidence longer than this is folded.
 OPEN_LINES = 24
 UNKNOWN = "not known"
+# Compiled templates are kept where Python keeps compiled modules, as far as it does so.
+_KEPT = HERE / "__pycache__"
 _JINJA = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=jinja2.FileSystemLoader(HERE),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    bytecode_cache=jinja2.FileSystemBytecodeCache(str(_KEPT))
+    if os.access(_KEPT, os.W_OK) and not sys.dont_write_bytecode
+    else None,
 )
 _DIGEST = re.compile(r"(?P<image>[^@,\s]+)@(?P<digest>[^,\s]+)")
 MEANINGS = {

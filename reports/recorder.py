@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 from collections.abc import Generator
 from pathlib import Path
@@ -128,6 +129,14 @@ class Recorder:
         if result := result_of(report):
             state.results[result.claim.id] = result
         state.broken = {name: self.redact.of(broken) for name, broken in state.broken.items()}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Leave what is there to the end of the process: nobody needs to search it for cycles.
+
+        pytest does, and Python itself; of a large mesh that takes as long as to write the report.
+        """
+        gc.freeze()
 
     @pytest.hookimpl(trylast=True, wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:

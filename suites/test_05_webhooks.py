@@ -78,6 +78,7 @@ def test_the_injectors_service_has_ready_endpoints(webhooks: Webhooks) -> None:
     source=ADMISSION,
     hint="istiod writes the bundle: look at its log. Do two installations overwrite each other's?",
     feature="port-forward",
+    asks_istiod=True,
 )
 def test_the_ca_bundle_validates_the_certificate_served(webhooks: Webhooks) -> None:
     webhooks.expect_trusted()
@@ -88,6 +89,7 @@ def test_the_ca_bundle_validates_the_certificate_served(webhooks: Webhooks) -> N
     source="Istio: plug in CA certificates; RFC 5280, 4.1.2.5",
     hint="istiod renews its certificate in time: look at its log.",
     feature="port-forward",
+    asks_istiod=True,
 )
 def test_the_certificate_served_is_valid_today(webhooks: Webhooks) -> None:
     webhooks.expect_lasting()
@@ -98,6 +100,7 @@ def test_the_certificate_served_is_valid_today(webhooks: Webhooks) -> None:
     source="Istio: installing the sidecar, automatic injection",
     hint="The API server's message names the webhook that it could not call, and why.",
     feature="writes",
+    asks_istiod=True,
 )
 def test_a_dry_run_pod_comes_back_injected(admission: Admission) -> None:
     admission.expect_injected()
@@ -108,6 +111,7 @@ def test_a_dry_run_pod_comes_back_injected(admission: Admission) -> None:
     source="istio.io, resource annotations; injection-template.yaml",
     hint="Look at the pod's istio-init and istio-proxy; is the injector's template a custom one?",
     feature="writes",
+    asks_istiod=True,
 )
 def test_a_pods_own_wishes_are_granted(admission: Admission) -> None:
     admission.expect_overrides()
@@ -118,6 +122,7 @@ def test_a_pods_own_wishes_are_granted(admission: Admission) -> None:
     source="pkg/kube/inject/validate.go, and recorded on 1.29.6",
     hint="Accepted: the injector was not called, or did not validate annotations.",
     feature="writes",
+    asks_istiod=True,
 )
 def test_a_bad_wish_is_refused(admission: Admission) -> None:
     admission.expect_invalid_override_refused()
@@ -128,6 +133,7 @@ def test_a_bad_wish_is_refused(admission: Admission) -> None:
     source="applyPrometheusMerge in pkg/kube/inject/webhook.go, since 1.31",
     hint="Accepted: Prometheus would scrape the proxy's own metrics twice, or nothing.",
     feature="writes",
+    asks_istiod=True,
 )
 def test_a_bad_metrics_port_is_refused(admission: Admission) -> None:
     admission.expect_bad_metrics_ports_refused()
@@ -157,6 +163,7 @@ def test_the_validators_fail_closed(webhooks: Webhooks) -> None:
     source=VALIDATION,
     hint="istiod writes the caBundle: look at its log.",
     feature="port-forward",
+    asks_istiod=True,
 )
 def test_the_validators_trust_istiod(webhooks: Webhooks) -> None:
     webhooks.expect_bundle("validating")
@@ -168,6 +175,7 @@ def test_the_validators_trust_istiod(webhooks: Webhooks) -> None:
     source="pkg/config/validation, and recorded on 1.29.6",
     hint="Accepted: the validator was not called. Another message: it could not be reached.",
     feature="writes",
+    asks_istiod=True,
 )
 def test_an_invalid_virtual_service_is_refused(admission: Admission) -> None:
     admission.expect_refusal()

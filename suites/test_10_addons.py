@@ -7,6 +7,7 @@ from fixtures.istio.addons import NAMES, Addons
 from fixtures.istio.observability.grafana import Grafana
 from fixtures.istio.observability.jaeger import Jaeger
 from fixtures.istio.observability.kiali import Kiali
+from fixtures.istio.observability.loki import Loki
 from fixtures.istio.observability.prometheus import Prometheus
 from fixtures.istio.observability.traffic import Caused
 
@@ -127,3 +128,13 @@ def test_kiali_shows_mutual_tls(caused: Caused, kiali: Kiali) -> None:
 )
 def test_kiali_reaches_everything(kiali: Kiali) -> None:
     kiali.expect_everything_reached()
+
+
+@claim(
+    "Loki keeps the line that productpage's sidecar logged of a request of ours, and finds it.",
+    source="Istio, observability: logs; the release's Loki is sent nothing by itself",
+    hint="The run sends the line to Loki itself: look at Loki's log.",
+    feature="sidecars",
+)
+def test_loki_holds_our_access_log_line(caused: Caused, loki: Loki) -> None:
+    loki.expect_line(caused)

@@ -82,6 +82,7 @@ def test_istio_init_leads_to_the_sidecar(workloads: Workloads) -> None:
     source="pilot/pkg/xds/debug.go: /debug/syncz, versions sent and acknowledged",
     hint="Run istioctl proxy-status; a proxy that rejects configuration logs the reason.",
     feature="port-forward",
+    asks_istiod=True,
 )
 def test_every_proxy_is_in_sync(workloads: Workloads) -> None:
     workloads.expect_in_sync()

@@ -18,7 +18,7 @@ strict = true
 addopts = -p no:pytest-kind --import-mode=importlib
 pythonpath = {root}
 testpaths = suites
-markers = claim(text, source, hint, level, feature, blocking, run_last): a claim
+markers = claim(text, source, hint, level, feature, blocking, run_last, asks_istiod): a claim
 """
 CONFTEST = """
 from contextlib import contextmanager

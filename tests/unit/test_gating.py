@@ -168,6 +168,67 @@ def test_other(cluster): inspected_one(1)
     )
 
 
+AUDITED = """
+from dataclasses import replace
+
+class Audited(Pretended):
+    @contextmanager
+    def provide(self):
+        skipped = dict.fromkeys(("sample", "injection"), "it would write")
+        with super().provide() as access:
+            yield replace(access, skipped_stages=skipped)
+
+Pretended = Audited
+"""
+
+
+def test_who_only_reads_the_api_is_tested_although_no_istiod_runs(
+    pytester: pytest.Pytester,
+) -> None:
+    """Of a stage that reads another one's, a claim that fails blocks what asks istiod."""
+    runs = SmallRuns(pytester).begin(world=AUDITED)
+    runs.claims(
+        "02_installation",
+        """
+@so(blocking=True)
+def test_runs(control_plane): raise ClaimFailed("istiod", expected="1 pod", got="none")
+""",
+    )
+    for module in ("05_webhooks", "11_workloads"):
+        runs.claims(
+            module,
+            """
+@so()
+def test_read(control_plane): inspected_one(1)
+@so(asks_istiod=True)
+def test_asked(control_plane): inspected_one(1)
+@so(asks_istiod=True, feature="writes")
+def test_written(control_plane): inspected_one(1)
+""",
+        )
+    skipped = {"read": "passed", "asked": "blocked", "written": "not-claimed"}
+    ended = runs.run()
+    assert ended.verdicts == {
+        "installation/runs": "failed",
+        **{f"webhooks/{name}": verdict for name, verdict in skipped.items()},
+        **{f"workloads/{name}": verdict for name, verdict in skipped.items()},
+    }
+    [failure] = ended.report["failures"]
+    assert failure["blocked"] == ["webhooks/asked", "workloads/asked"]
+
+
+def test_where_the_sample_is_injected_workloads_need_a_running_istiod(runs: SmallRuns) -> None:
+    runs.claims(
+        "02_installation",
+        """
+@so(blocking=True)
+def test_runs(control_plane): raise ClaimFailed("istiod", expected="1 pod", got="none")
+""",
+    )
+    runs.claims("11_workloads", "@so()\ndef test_read(control_plane): inspected_one(1)\n")
+    assert runs.run().verdicts["workloads/read"] == "blocked"
+
+
 def test_what_the_cluster_does_not_declare_is_not_claimed(runs: SmallRuns) -> None:
     runs.claims(
         "01_cluster",
