@@ -19,6 +19,7 @@ from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
+from fixtures.istio.clash import Clash
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
@@ -147,6 +148,7 @@ class Nouns:
         clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
         self.routing = Routing(clients, rules_of(sample))
         self.resilience = Resilience(clients, rules_of(sample))
+        self.clash = Clash(self.client, rules_of(sample))
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
