@@ -21,7 +21,7 @@ from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.dataplane import transport
 from fixtures.providers.embedded.dataplane.certificates import Issued, issue
-from fixtures.providers.embedded.dataplane.envoy import Config, find_envoy
+from fixtures.providers.embedded.dataplane.envoy import Config, Seat, find_envoy
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.sidecar_config import for_sidecar
 from fixtures.providers.embedded.istio.installation import installation
@@ -149,7 +149,7 @@ class Shop:
         self.root = one.root
         config = self.config(name)
         config.secrets.extend(transport.secrets(one.chain, one.key, one.root))
-        envoy = Running(self.folder / name, source=self.contexts[name].address)
+        envoy = Running(self.folder / name, seat=Seat(self.contexts[name].address))
         await envoy.start(config)
         self._stack.push_async_callback(envoy.stop)
         self.envoys[name] = envoy
