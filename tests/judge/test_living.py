@@ -672,7 +672,7 @@ def test_a_route_to_a_gateway_that_does_not_exist_is_noted(kube: Replay) -> None
     assert not holds(of(kube, "api_gateways").expect_routes).notes
     route(kube, "gone", [])
     (told,) = holds(of(kube, "api_gateways").expect_routes).notes
-    assert told == "for a Gateway that does not exist: HTTPRoute edge/to-gone (edge/gone)"
+    assert "does not exist: HTTPRoute edge/to-gone (edge/gone)" in told
 
 
 def test_a_gateway_of_a_class_that_does_not_exist_is_noted(kube: Replay) -> None:
@@ -682,7 +682,7 @@ def test_a_gateway_of_a_class_that_does_not_exist_is_noted(kube: Replay) -> None
         API_GATEWAYS, "of-foreign", lambda one: one["spec"].update(gatewayClassName="nobodys")
     )
     (told,) = holds(of(kube, "api_gateways").expect_programmed).notes
-    assert told == "of a class that does not exist: Gateway edge/of-foreign (nobodys)"
+    assert "does not exist: Gateway edge/of-foreign (nobodys)" in told
 
 
 # Ambient mode
