@@ -65,6 +65,8 @@ def test_callers_are_not_told_of_mutual_tls_where_it_is_off() -> None:
     off = Mesh(peer_authentications=[policy("DISABLE")])
     assert not policies.as_called(off, "shop", endpoint).takes_mutual_tls
     assert policies.as_called(off, "elsewhere", endpoint).takes_mutual_tls
+    with_its_own = Mesh(peer_authentications=[policy("DISABLE"), policy("STRICT", selector=ONE)])
+    assert not policies.as_called(with_its_own, "shop", endpoint).takes_mutual_tls
     strict = Mesh(peer_authentications=[policy("STRICT")])
     assert policies.as_called(strict, "shop", endpoint).takes_mutual_tls
 
