@@ -28,6 +28,7 @@ pytest_plugins = [
     "fixtures.setup.gateway_api",
     "fixtures.setup.gateways",
     "fixtures.setup.installation",
+    "fixtures.setup.mutual_tls",
     "fixtures.setup.observability",
     "fixtures.setup.probes",
     "fixtures.setup.restart",

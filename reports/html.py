@@ -19,7 +19,7 @@ from markupsafe import escape
 from fixtures.run.state import Result
 from reports.failures import Failure, unprepared
 from reports.guide import anchor
-from reports.model import EXIT_WORDS, Run, reserved
+from reports.model import EXIT_WORDS, Run
 from reports.pictures.mesh import mesh_of, proxies_of
 from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of
 from reports.terminal import WORDS
@@ -69,7 +69,6 @@ def article(run: Run, table: str = "", claims: str = "") -> str:
         claims=claims,
         anchor=anchor,
         unprepared=unprepared,
-        reserved=reserved(),
         meanings=MEANINGS,
         mesh=mesh_of(run),
         line=timeline_of(run),

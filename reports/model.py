@@ -16,7 +16,7 @@ from fixtures.claims.observations import Kind
 from fixtures.claims.waiting import Wait
 from fixtures.run.cluster import origin
 from fixtures.run.next_steps import reach
-from fixtures.run.stages import RESERVED, Stage
+from fixtures.run.stages import Stage
 from fixtures.run.state import VERDICTS, BrokenStage, Result, RunState, Verdict
 from fixtures.run.timeline import Step
 from reports.command import command_of, suite
@@ -301,9 +301,3 @@ def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:
         suite=suite(),
         require_all=bool(state.settings and state.settings.require_all),
     )
-
-
-def reserved() -> str:
-    """Why the numbers of the stages have a gap, in a sentence."""
-    names = " and ".join(f"{number} ({name})" for number, name in RESERVED.items())
-    return f"Stages {names} are to come." if RESERVED else ""

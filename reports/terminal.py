@@ -20,7 +20,7 @@ from fixtures.run.stages import Stage
 from fixtures.run.state import Claim, Result, RunState, Verdict, is_suite_run, state_of
 from reports.failures import Failure, unprepared
 from reports.live import Live, takes_lines_in_place, undisturbed
-from reports.model import EXIT_WORDS, Run, reserved, run_of
+from reports.model import EXIT_WORDS, Run, run_of
 from reports.summary import short
 
 Markup = dict[str, bool]
@@ -105,7 +105,6 @@ class Terminal:
             self._out.write_line(line)
         assert self.state.settings
         self._out.write_line("")
-        self._out.write_line(reserved())
         for line in left_out(self.state.left_out, self.state.settings.profile):
             self._out.write_line(line)
         return True

@@ -288,7 +288,7 @@ def test_mutating_webhooks_can_be_turned_off(tmp_path: Path) -> None:
         await setup.register("mutating")
         setup.hooks.set(OFF)
         await setup.write(dry_run=True)
-        setup.hooks.clear(OFF)
+        setup.hooks.set(OFF, on=False)
         await setup.write()
         assert len(setup.questions) == 1
 

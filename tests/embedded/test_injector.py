@@ -255,6 +255,15 @@ def test_a_metrics_port_that_cannot_be_scraped_is_refused_from_1_31_on(
     assert f"invalid prometheus scrape configuration: {reported}" in str(refused.value)
 
 
+def test_a_template_that_is_not_there_is_refused_in_istiods_words() -> None:
+    assert _injected(_pod(annotations={"inject.istio.io/templates": "sidecar"}))
+    for named in ("gateway", "sidecar,gateway"):
+        with pytest.raises(Refused) as refused:
+            _injected(_pod(annotations={"inject.istio.io/templates": named}))
+        told = 'failed to run injection template: requested template "gateway" not found'
+        assert str(refused.value) == f"{told}; have sidecar"
+
+
 @pytest.mark.parametrize(
     "annotations",
     [

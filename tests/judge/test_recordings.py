@@ -39,6 +39,8 @@ NEWER_STAGES = {"gateways": "workloads"}
 # Claims that hold of no recording, since no recorded cluster had what they speak of.
 NEVER_RECORDED = {
     **NOT_AGAIN,
+    "traffic": "nothing flows in a recording",
+    "mutual-tls": "nor does it there",
     "ambient": "no recording of the suite is of a mesh in ambient mode; see test_living",
     "addons": "--provider existing deploys none, and not all of their images were at hand",
 }

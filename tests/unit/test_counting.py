@@ -19,6 +19,7 @@ from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
+from fixtures.istio.clash import Clash
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
@@ -28,6 +29,7 @@ from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
+from fixtures.istio.mutual_tls import MutualTls, TrustDomain
 from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.probe import Probe, Probes
 from fixtures.istio.reach import Reach
@@ -36,7 +38,9 @@ from fixtures.istio.releases.options import MeshOptions
 from fixtures.istio.resilience import Resilience
 from fixtures.istio.restarted import Restarted
 from fixtures.istio.routing import Routing
+from fixtures.istio.rules import Rules
 from fixtures.istio.sample import PlainSample, Snapshot
+from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
@@ -45,6 +49,7 @@ from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
 from fixtures.providers.read_once import ReadOnce
 from fixtures.setup.clients import CLIENTS
+from fixtures.setup.mutual_tls import documents
 from fixtures.setup.traffic import rules_of
 from fixtures.traffic.availability import Availability
 from fixtures.traffic.client import Client
@@ -143,7 +148,12 @@ class Nouns:
         clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
         self.routing = Routing(clients, rules_of(sample))
         self.resilience = Resilience(clients, rules_of(sample))
+        self.clash = Clash(self.client, rules_of(sample))
         self.reach = Reach(clients, rules_of(sample), ROWS)
+        trust = TrustDomain.read(mesh)
+        self.mutual_tls = MutualTls(sample, clients, trust)
+        rules = Rules(kube, "bookinfons", documents(sample, trust))
+        self.tls_policies = TlsPolicies(clients, rules, trust, mesh_writes=True)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 

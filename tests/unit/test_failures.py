@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from fixtures.claims import ClaimFailed
-from fixtures.run.stages import RESERVED, STAGES
 from fixtures.run.state import Result
 from fixtures.run.verdicts import unmet
 from reports.data import as_json
@@ -188,7 +187,3 @@ def test_a_run_whose_preparation_fails_says_so_everywhere(runs: SmallRuns) -> No
     assert f"1. installation: {title}." in ended.output
     assert ended.output.count(f"   FAILED      {title}: istiod: expected it exists") == 1
     assert "   blocks 2 claims, which were not tested" in ended.output
-
-
-def test_no_stage_has_a_number_that_is_reserved() -> None:
-    assert not RESERVED.keys() & {stage.number for stage in STAGES}

@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.claims import ClaimFailed, NotTested, Unrecoverable
 from fixtures.claims.deadlines import POD_GONE, documented_limit, timeout
+from fixtures.claims.observations import observing
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.control_plane import ControlPlane
@@ -364,6 +365,54 @@ def test_an_image_of_another_version_is_noticed_and_a_flavour_is_not() -> None:
     subject.expect_images()
     kube.change("deployments.apps", "istiod", tagged("1.29.5"))
     assert "expected pilot:1.29.6, got pilot:1.29.5" in str(seen(subject.expect_images))
+
+
+def behind(kube: Any, version: str) -> None:
+    """The ingress gateway is of another version than istiod, as an upgrade in steps leaves it."""
+
+    def change(deployment: Body) -> None:
+        deployment["metadata"]["labels"]["operator.istio.io/version"] = version
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        container["image"] = f"docker.io/istio/proxyv2:{version}"
+
+    kube.change("deployments.apps", "istio-ingressgateway", change)
+
+
+@pytest.mark.parametrize("version", ["1.28.9", "1.29.2"], ids=["a minor version", "a patch"])
+def test_a_gateway_behind_istiod_is_noted_on_a_mesh_that_exists(version: str) -> None:
+    kube, subject = plane()
+    behind(kube, version)
+    subject = replace(subject, taken=True)
+    for claim in (subject.expect_images, subject.expect_version_labels):
+        with observing() as observations:
+            claim()
+        assert f"istio-ingressgateway is of {version}, istiod of 1.29.6" in str(observations.notes)
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [("1.28.9", False), ("1.27.4", True), ("1.30.0", True), ("latest", True)],
+    ids=["of a cluster that we made", "two minor versions", "newer than istiod", "unknown"],
+)
+def test_a_gateway_of_another_version_is_noticed(version: str, *, taken: bool) -> None:
+    kube, subject = plane()
+    behind(kube, version)
+    subject = replace(subject, taken=taken)
+    assert f"got proxyv2:{version}" in str(seen(subject.expect_images))
+    assert f"got {version}" in str(seen(subject.expect_version_labels))
+
+
+def test_istiod_itself_is_of_the_requested_version() -> None:
+    kube, subject = plane()
+    kube.change(
+        "deployments.apps",
+        "istiod",
+        lambda body: body["spec"]["template"]["spec"]["containers"][0].update(
+            image="docker.io/istio/pilot:1.28.9"
+        ),
+    )
+    subject = replace(subject, taken=True)
+    assert "expected pilot:1.29.6, got pilot:1.28.9" in str(seen(subject.expect_images))
 
 
 def test_a_missing_root_certificate_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
