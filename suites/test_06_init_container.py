@@ -44,7 +44,7 @@ def test_inbound_traffic_goes_to_15006(init_containers: InitContainers) -> None:
 
 
 @claim(
-    "The traffic of Envoy itself, user 1337, is not redirected.",
+    "The traffic of Envoy itself, by default user 1337, is not redirected.",
     source=FLAGS,
     hint="-u: without it Envoy's requests would be redirected to Envoy again.",
 )

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
-from fixtures.providers.embedded.dataplane.pieces import routes
+from fixtures.providers.embedded.dataplane.routes import Asker, routes
 from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
@@ -208,12 +208,11 @@ def test_rewrites() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        {"redirect": {"uri": "/new"}},
-        to("ratings", fault={"abort": {"httpStatus": 555}}),
-        to("ratings", timeout="3s"),
-        {"route": [{"destination": {"host": "ratings", "subset": "v1"}}]},
+        to("ratings", mirror={"host": "reviews"}),
+        to("ratings", corsPolicy={"allowOrigins": [{"exact": "*"}]}),
+        {"delegate": {"name": "other"}},
     ],
-    ids=["redirect", "fault", "timeout", "subset"],
+    ids=["mirror", "cors", "delegate"],
 )
 def test_a_rule_with_what_is_not_served_answers_so(rule: Body) -> None:
     answer = only_route(rule)["direct_response"]
@@ -223,7 +222,7 @@ def test_a_rule_with_what_is_not_served_answers_so(rule: Body) -> None:
 
 def test_a_match_for_another_gateway_makes_no_route() -> None:
     rule = to("productpage", match=[{"gateways": ["other"]}])
-    found = routes(virtual_service(), rule, gateway="bookinfons/it", port=8080, to=str)
+    found = routes(virtual_service(), rule, Asker("bookinfons/it", 8080), to=str)
     assert list(found) == []
 
 

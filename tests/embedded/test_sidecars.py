@@ -36,6 +36,7 @@ from tests.embedded.test_dataplane_envoy import Running
 Body = dict[str, Any]
 PORT = 9080
 NAMESPACE = "shop"
+SLOW = 0.4
 CLUSTER = f"outbound|{PORT}||server.{NAMESPACE}.svc.cluster.local"
 
 
@@ -118,6 +119,10 @@ class Shop:
 
         async def answer(request: web.Request) -> web.Response:
             self.served.append((name, request.remote or ""))
+            if request.path == "/slow":
+                await asyncio.sleep(SLOW)
+            if request.path.startswith("/status/"):
+                return web.Response(status=int(request.path.removeprefix("/status/")))
             return web.Response(text=name, headers={"x-got": str(dict(request.headers))})
 
         app = web.Application()
@@ -163,7 +168,7 @@ class Shop:
         url = f"http://{self.service}:{PORT}{path}"
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.get(url, headers={"Host": host, **headers}) as answer,
+            session.get(url, headers={"Host": host, **headers}, allow_redirects=False) as answer,
         ):
             return answer.status, await answer.text(), dict(answer.headers)
 
@@ -266,5 +271,180 @@ def test_a_host_outside_the_mesh_is_passed_on_unless_only_the_registry_is_let_ou
             await mesh.push(config={"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})
             assert (await mesh.call("client", "/?u=2", host="elsewhere.example"))[0] == 502
             assert (await mesh.call("client", "/?u=3"))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def rule(*http: Body, hosts: tuple[str, ...] = ("server",), **spec: Any) -> Body:
+    metadata = {"name": "rule", "namespace": NAMESPACE}
+    return {"metadata": metadata, "spec": {"hosts": list(hosts), "http": list(http), **spec}}
+
+
+def to(subset: str = "", weight: int = 0, **more: Any) -> Body:
+    destination = {"host": "server", **({"subset": subset} if subset else {})}
+    return {"destination": destination, **({"weight": weight} if weight else {}), **more}
+
+
+def destination_rule(*versions: str, **policy: Any) -> Body:
+    subsets = [{"name": one, "labels": {"version": one}} for one in versions]
+    return {
+        "metadata": {"name": "server", "namespace": NAMESPACE},
+        "spec": {"host": "server", "subsets": subsets, "trafficPolicy": policy},
+    }
+
+
+PODS = (pod("client"), pod("server-1", version="v1"), pod("server-2", version="v2"))
+RULE = destination_rule("v1", "v2")
+
+
+def test_rules_decide_which_version_answers_each_request(tmp_path: Path, block: Block) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, *PODS) as mesh:
+
+            async def answers(count: int, **headers: str) -> set[str]:
+                return {(await mesh.call("client", **headers))[1] for _ in range(count)}
+
+            assert await answers(24) == {"server-1", "server-2"}
+            await mesh.push(
+                destination_rules=[RULE], virtual_services=[rule({"route": [to("v1")]})]
+            )
+            assert await answers(12) == {"server-1"}
+            by_user = {"match": [{"headers": {"end-user": {"exact": "jason"}}}]}
+            rules = [rule({"route": [to("v2")], **by_user}, {"route": [to("v1")]})]
+            await mesh.push(virtual_services=rules)
+            assert await answers(12) == {"server-1"}
+            assert await answers(12, **{"end-user": "jason"}) == {"server-2"}
+            await mesh.push(virtual_services=[rule({"route": [to("v1", 50), to("v2", 50)]})])
+            assert await answers(24) == {"server-1", "server-2"}
+            line = await mesh.envoys["client"].output.hears(r"\|v2\|server")
+            assert line.endswith(" -")  # a rule without a name names no route
+
+    asyncio.run(scenario())
+
+
+def test_a_change_is_in_force_within_a_second_on_an_open_connection(
+    tmp_path: Path, block: Block
+) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, *PODS) as mesh:
+            connector = PodConnector(mesh.contexts["client"])
+            url = f"http://{mesh.service}:{PORT}/"
+            loop = asyncio.get_running_loop()
+            async with aiohttp.ClientSession(connector=connector) as session:
+                for version, answers in (("v1", "server-1"), ("v2", "server-2")):
+                    began = loop.time()
+                    wanted = [rule({"route": [to(version)]})]
+                    await mesh.push(destination_rules=[RULE], virtual_services=wanted)
+                    assert loop.time() - began < 1
+                    async with session.get(url, headers={"Host": "server"}) as answer:
+                        assert await answer.text() == answers
+
+    asyncio.run(scenario())
+
+
+def test_faults_timeouts_and_retries_are_as_a_rule_has_them(tmp_path: Path, block: Block) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, pod("client"), pod("server")) as mesh:
+            loop = asyncio.get_running_loop()
+
+            async def ruled(path: str = "/", **fields: Any) -> tuple[int, float, str]:
+                one = {"route": [to()], **fields}
+                await mesh.push(virtual_services=[rule(one)])
+                began = loop.time()
+                status, text, _ = await mesh.call("client", path)
+                return status, loop.time() - began, text
+
+            abort = {"httpStatus": 555, "percentage": {"value": 100}}
+            assert (await ruled(fault={"abort": abort}))[::2] == (555, "fault filter abort")
+            await mesh.envoys["client"].output.hears(" 555 FI fault_filter_abort ")
+            assert mesh.served == []
+            delay = {"fixedDelay": "0.3s", "percentage": {"value": 100}}
+            status, seconds, _ = await ruled(timeout="0.1s", fault={"delay": delay})
+            assert status == 200  # a timeout does not cut an injected delay (L30)
+            assert seconds >= 0.3
+            await mesh.envoys["client"].output.hears(" 200 DI via_upstream ")
+            status, seconds, text = await ruled("/slow", timeout="0.1s")
+            assert (status, text) == (504, "upstream request timeout")
+            mesh.served.clear()
+            retries = {"attempts": 3, "perTryTimeout": "2s", "retryOn": "5xx"}
+            assert (await ruled("/status/503", retries=retries))[0] == 503
+            assert len(mesh.served) == 4
+            mesh.served.clear()
+            assert (await ruled("/status/503", retries={"attempts": 0}))[0] == 503
+            assert len(mesh.served) == 1
+            changed = {"request": {"set": {"x-set": "ours"}}, "response": {"add": {"x-b": "c"}}}
+            await ruled(headers=changed)
+            _, _, headers = await mesh.call("client")
+            assert "'x-set': 'ours'" in headers["x-got"]
+            assert headers["x-b"] == "c"
+            await mesh.push(virtual_services=[rule({"redirect": {"uri": "/new"}})])
+            status, _, headers = await mesh.call("client")
+            assert (status, headers.get("Location")) == (301, "http://server/new")
+
+    asyncio.run(scenario())
+
+
+def test_a_rule_to_an_unknown_host_or_subset_answers_as_a_real_mesh(
+    tmp_path: Path, block: Block
+) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, pod("client"), pod("server")) as mesh:
+            nowhere = {"route": [{"destination": {"host": "nowhere"}}]}
+            await mesh.push(virtual_services=[rule(nowhere)])
+            assert (await mesh.call("client"))[0] == 503
+            await mesh.envoys["client"].output.hears(" 503 NC cluster_not_found ")
+            await mesh.push(virtual_services=[rule({"route": [to("v9")]})])
+            assert (await mesh.call("client", "/?u=2"))[0] == 503
+            await mesh.envoys["client"].output.hears(r"u=2.* 503 NC cluster_not_found ")
+            await mesh.push(destination_rules=[destination_rule("v9")])
+            assert (await mesh.call("client", "/?u=3"))[1] == "no healthy upstream"
+            await mesh.envoys["client"].output.hears(r"u=3.* 503 UH no_healthy_upstream ")
+
+    asyncio.run(scenario())
+
+
+def test_one_connection_is_all_that_a_rule_allows(tmp_path: Path, block: Block) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, pod("client"), pod("server")) as mesh:
+            pool = {
+                "tcp": {"maxConnections": 1},
+                "http": {"http1MaxPendingRequests": 1, "maxRequestsPerConnection": 1},
+            }
+            await mesh.push(destination_rules=[destination_rule(connectionPool=pool)])
+            answers = await asyncio.gather(*(mesh.call("client", "/slow") for _ in range(6)))
+            assert {status for status, _, _ in answers} == {200, 503}
+            refused = [headers for status, _, headers in answers if status == 503]
+            assert all(headers["x-envoy-overloaded"] == "true" for headers in refused)
+            await mesh.envoys["client"].output.hears(" 503 UO ")
+
+    asyncio.run(scenario())
+
+
+def test_a_sidecar_resource_narrows_what_its_pods_are_told(tmp_path: Path, block: Block) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, pod("client"), pod("server")) as mesh:
+            metadata = {"name": "default", "namespace": NAMESPACE}
+            spec = {
+                "egress": [{"hosts": ["elsewhere/*"]}],
+                "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+            }
+            await mesh.push(sidecars=[{"metadata": metadata, "spec": spec}])
+            with pytest.raises(aiohttp.ClientError):  # no HTTP is expected there any more
+                await mesh.call("client")
+            await mesh.envoys["client"].output.hears(" BlackHoleCluster ")
+            spec["egress"] = [{"hosts": ["./*"]}]
+            await mesh.push(sidecars=[{"metadata": metadata, "spec": spec}])
+            assert (await mesh.call("client"))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def test_mutual_tls_is_left_out_where_a_rule_disables_it(tmp_path: Path, block: Block) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, pod("client"), pod("server")) as mesh:
+            await mesh.push(destination_rules=[destination_rule(tls={"mode": "DISABLE"})])
+            assert (await mesh.call("client", "/?u=1"))[0] == 200
+            line = await mesh.envoys["server"].output.hears("u=1")
+            assert line.endswith(" - default")  # no server name
 
     asyncio.run(scenario())

@@ -15,7 +15,8 @@ from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
-from fixtures.istio.releases import expected
+from fixtures.istio.options import options_of
+from fixtures.istio.releases import Expected, expected
 from fixtures.istio.sample import Sample
 from fixtures.istio.webhook import KINDS
 from fixtures.istio.webhooks import Webhooks
@@ -41,11 +42,13 @@ def webhooks() -> tuple[FakeKube, Webhooks]:
     return kube, Webhooks(kube, EXPECTED, "bookinfons")
 
 
-def init_containers(state: str = "4-injected") -> tuple[FakeKube, InitContainers]:
+def init_containers(
+    state: str = "4-injected", expected: Expected = EXPECTED
+) -> tuple[FakeKube, InitContainers]:
     kube = recorded(state)
-    before = Sample(recorded("3-plain-bookinfo"), EXPECTED).snapshot()
+    before = Sample(recorded("3-plain-bookinfo"), expected).snapshot()
     leaving = Termination(kube, ("bookinfons",), before.uids, since="the injection")
-    return kube, InitContainers(InjectedSample(kube, EXPECTED, before=before, old_pods=leaving))
+    return kube, InitContainers(InjectedSample(kube, expected, before=before, old_pods=leaving))
 
 
 def gateway() -> tuple[FakeKube, Gateway]:
@@ -251,6 +254,44 @@ def test_a_flag_with_another_value_is_noticed_and_only_that(flag: str, old: str,
     assert '?(@.name=="istio-init")].args}' in message
     for other in {"-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d"} - {flag}:
         subject.expect_flag(other)
+
+
+@pytest.mark.parametrize(
+    ("user", "left_alone", "told"),
+    [
+        (1000660001, "1000660001", ""),  # OpenShift chooses it for a namespace
+        (1000660001, "1337", "got -u 1337 (its proxy runs as 1000660001)"),
+        (1337, "1000660001", "expected -u 1337, the user whose traffic is not redirected, got -u"),
+    ],
+)
+def test_the_proxys_own_user_is_the_one_that_is_left_alone(
+    user: int, left_alone: str, told: str
+) -> None:
+    kube, subject = init_containers()
+
+    def run_as(pod: Body) -> None:
+        for one in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
+            if one["name"] == "istio-proxy":
+                one["securityContext"]["runAsUser"] = user
+
+    kube.change("pods", "ratings", run_as)
+    kube.change("pods", "ratings", swapped("1337", left_alone))
+    if told:
+        assert told in seen(lambda: subject.expect_flag("-u"))
+    else:
+        subject.expect_flag("-u")
+
+
+def test_native_nftables_are_expected_where_the_meshs_values_ask_for_them() -> None:
+    values = {"global": {"nativeNftables": True, "logAsJson": False}}
+    kube, subject = init_containers(expected=EXPECTED.set_to(options_of({}, values, {})))
+    wanted = "expected istio-iptables --native-nftables, got istio-iptables"
+    assert wanted in seen(subject.expect_program)
+    for workload in ("details", "productpage", "ratings", "reviews"):
+        kube.change("pods", workload, of_init(lambda c: c["args"].append("--native-nftables")))
+    telling = start_observing()
+    subject.expect_program()
+    assert telling.notes == []
 
 
 def test_another_order_and_a_new_flag_are_reported_and_not_refused() -> None:
