@@ -30,9 +30,9 @@ LACKS = [
         "no container engine answers: docker is installed, but its server.*systemctl start docker",
         id="no engine",
     ),
-    pytest.param(about(NCPU=1), DEMO, r"request 1.0 CPUs .*the engine has 1: give", id="one CPU"),
+    pytest.param(about(NCPU=1), DEMO, r"request 1.1 CPUs .*the engine has 1: give", id="one CPU"),
     pytest.param(
-        about(NCPU=2), DEFAULT, r"request 2.2 CPUs .*profile default", id="a profile too big"
+        about(NCPU=2), DEFAULT, r"request 2.3 CPUs .*profile default", id="a profile too big"
     ),
     pytest.param(about(Architecture="s390x"), DEMO, "no node images exist for s390x", id="s390x"),
     pytest.param((ABOUT, {"says": "garbage"}), DEMO, "try it: docker info", id="garbage"),
@@ -120,7 +120,7 @@ def test_an_older_kind_makes_a_cluster_of_an_older_image(machine: FakeTools) -> 
     [
         ("max_user_instances", "64", r"sudo sysctl fs.inotify.max_user_instances=512"),
         ("max_user_watches", "8192", r"sudo sysctl fs.inotify.max_user_watches=524288"),
-        ("meminfo", "MemAvailable: 700000 kB\n", r"1.7 GiB of memory .*0.7 GiB are free"),
+        ("meminfo", "MemAvailable: 700000 kB\n", r"1.9 GiB of memory .*0.7 GiB are free"),
     ],
 )
 def test_what_linux_says_counts(

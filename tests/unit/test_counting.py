@@ -21,6 +21,7 @@ from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.clash import Clash
 from fixtures.istio.cluster import Cluster
+from fixtures.istio.configuration import Configuration
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
 from fixtures.istio.fleet import Fleet
@@ -31,6 +32,12 @@ from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
 from fixtures.istio.mutual_tls import MutualTls, TrustDomain
 from fixtures.istio.node_agent import NodeAgent
+from fixtures.istio.observability.grafana import Grafana
+from fixtures.istio.observability.jaeger import Jaeger
+from fixtures.istio.observability.kiali import Kiali
+from fixtures.istio.observability.loki import Loki
+from fixtures.istio.observability.prometheus import Prometheus
+from fixtures.istio.observability.traffic import Caused
 from fixtures.istio.probe import Probe, Probes
 from fixtures.istio.reach import Reach
 from fixtures.istio.releases import expected
@@ -40,6 +47,7 @@ from fixtures.istio.restarted import Restarted
 from fixtures.istio.routing import Routing
 from fixtures.istio.rules import Rules
 from fixtures.istio.sample import PlainSample, Snapshot
+from fixtures.istio.telemetry import Telemetry
 from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
@@ -144,11 +152,16 @@ class Nouns:
         self.credentials = Credentials(kube)
         self.ambient = Ambient(kube)
         self.waypoints = Waypoints(kube)
+        self.configuration = Configuration(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
         clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
         self.routing = Routing(clients, rules_of(sample))
         self.resilience = Resilience(clients, rules_of(sample))
         self.clash = Clash(self.client, rules_of(sample))
+        self.prometheus = Prometheus(self.addons)
+        self.jaeger, self.grafana = Jaeger(self.addons), Grafana(self.addons)
+        self.kiali, self.loki = Kiali(self.addons), Loki(self.addons)
+        self.caused = Caused(clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger"))
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
@@ -163,7 +176,7 @@ class Nouns:
 
 
 def claims() -> Iterator[Any]:
-    """Every claim with the fixture that it takes, and one value of each parameter."""
+    """Every claim with the fixtures that it takes, and one value of each parameter."""
     for path in SUITES:
         for name, test in vars(import_module(f"suites.{path.stem}")).items():
             if not name.startswith("test_"):
@@ -173,8 +186,8 @@ def claims() -> Iterator[Any]:
             if "parametrize" in marks:
                 parameter, choices = marks["parametrize"].args
                 values = {parameter: choices[0]}
-            noun = next(n for n in inspect.signature(test).parameters if n not in values)
-            yield pytest.param(test, noun, values, id=f"{path.stem}/{name}")
+            nouns = [n for n in inspect.signature(test).parameters if n not in values]
+            yield pytest.param(test, nouns, values, id=f"{path.stem}/{name}")
 
 
 @pytest.fixture(autouse=True)
@@ -185,14 +198,15 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("claim", "noun", "values"), list(claims()))
+@pytest.mark.parametrize(("claim", "nouns", "values"), list(claims()))
 def test_where_nothing_is_found_nothing_is_inspected(
-    claim: Callable[..., None], noun: str, values: dict[str, Any]
+    claim: Callable[..., None], nouns: list[str], values: dict[str, Any]
 ) -> None:
-    subject = getattr(Nouns.made(), noun)
+    made = Nouns.made()
+    subjects = {noun: getattr(made, noun) for noun in nouns}
     observed = start_observing()
     try:
-        claim(subject, **values)
+        claim(**subjects, **values)
     except (ClaimFailed, NotTested):
         pass
     else:
