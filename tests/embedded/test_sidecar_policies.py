@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -58,18 +57,18 @@ def ports(**modes: str) -> Body:
     ],
 )
 def test_the_narrowest_policy_counts(there: list[Body], mode: str) -> None:
-    assert policies.mode_of(Mesh(peer_authentications=there), PROXY, 80) == mode
+    assert policies.mode(Mesh(peer_authentications=there), PROXY, 80) == mode
 
 
 def test_callers_are_not_told_of_mutual_tls_where_it_is_off() -> None:
     endpoint = Endpoint("10.0.0.1", 80, {"app": "cart", TLS_MODE: "istio"}, "spiffe://x")
     off = Mesh(peer_authentications=[policy("DISABLE")])
-    assert not policies.as_entered(off, "shop", endpoint).takes_mutual_tls
-    assert policies.as_entered(off, "elsewhere", endpoint).takes_mutual_tls
+    assert not policies.as_called(off, "shop", endpoint).takes_mutual_tls
+    assert policies.as_called(off, "elsewhere", endpoint).takes_mutual_tls
     with_its_own = Mesh(peer_authentications=[policy("DISABLE"), policy("STRICT", selector=ONE)])
-    assert not policies.as_entered(with_its_own, "shop", endpoint).takes_mutual_tls
+    assert not policies.as_called(with_its_own, "shop", endpoint).takes_mutual_tls
     strict = Mesh(peer_authentications=[policy("STRICT")])
-    assert policies.as_entered(strict, "shop", endpoint).takes_mutual_tls
+    assert policies.as_called(strict, "shop", endpoint).takes_mutual_tls
 
 
 def told(*there: Body) -> list[Body]:
@@ -106,7 +105,7 @@ def test_a_policy_without_rules_allows_nobody() -> None:
     [
         ("cluster.local/ns/shop/sa/menu", {"exact": "spiffe://cluster.local/ns/shop/sa/menu"}),
         ("cluster.local/ns/shop/*", {"prefix": "spiffe://cluster.local/ns/shop/"}),
-        ("*/sa/menu", {"suffix": "/sa/menu"}),
+        ("*/sa/menu", {"safe_regex": {"regex": "spiffe://.*/sa/menu"}}),
         ("*", {"safe_regex": {"regex": ".+"}}),
     ],
 )
@@ -116,12 +115,31 @@ def test_a_principal_is_a_certificates_name(pattern: str, name: Body) -> None:
     (every,) = rule["principals"]
     (any_of,) = every["and_ids"]["ids"]
     assert any_of == {"or_ids": {"ids": [{"authenticated": {"principal_name": name}}]}}
+    assert rule["permissions"] == [{"any": True}]
+
+
+def test_an_operation_is_matched_by_path_and_method() -> None:
+    operation = {"paths": ["/a/*"], "notMethods": ["POST"], "ports": ["80"]}
+    (allowed,) = told(allowing("one", {"to": [{"operation": operation}]}))
+    (rule,) = allowed["policies"].values()
+    post = {"header": {"name": ":method", "string_match": {"exact": "POST"}}}
+    assert rule["permissions"] == [
+        {
+            "and_rules": {
+                "rules": [
+                    {"or_rules": {"rules": [{"url_path": {"path": {"prefix": "/a/"}}}]}},
+                    {"not_rule": {"or_rules": {"rules": [post]}}},
+                    {"or_rules": {"rules": [{"destination_port": 80}]}},
+                ]
+            }
+        }
+    ]
 
 
 @pytest.mark.parametrize(
-    "rule", [of(requestPrincipals=["*"]), {"when": [{"key": "request.auth.x"}]}]
+    "rule", [of(ipBlocks=["10.0.0.0/8"]), {"when": [{"key": "request.headers[x]"}]}]
 )
 def test_what_is_not_found_out_of_a_caller_is_true_of_nobody(rule: Body) -> None:
     (allowed,) = told(allowing("one", rule))
     (told_of,) = allowed["policies"].values()
-    assert '"not_id": {"any": true}' in json.dumps(told_of["principals"])
+    assert told_of["principals"] == [{"not_id": {"any": True}}]

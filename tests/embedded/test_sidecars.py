@@ -518,7 +518,7 @@ def test_strict_refuses_a_plain_caller_by_a_reset_and_serves_the_meshs_own(
                 with pytest.raises(ConnectionResetError):
                     await plain()
                 line = await mesh.envoys["server"].output.hears(" NR filter_chain_not_found ")
-                assert '"- - -" 0 NR filter_chain_not_found - "-" 0 0 0 - "-"' in line
+                assert re.search(r'"- - -" 0 NR filter_chain_not_found - "-" 0 0 \d+ - "-"', line)
             else:
                 assert (await plain()).startswith(b"HTTP/1.1 200 OK")
             assert (await mesh.call("client"))[:2] == (200, "server")
