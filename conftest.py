@@ -24,6 +24,7 @@ pytest_plugins = [
     "fixtures.setup.background",
     "fixtures.setup.clients",
     "fixtures.setup.cluster",
+    "fixtures.setup.configuration",
     "fixtures.setup.gateway",
     "fixtures.setup.gateway_api",
     "fixtures.setup.gateways",

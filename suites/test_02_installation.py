@@ -1,8 +1,11 @@
 """Stage 2: the installation of Istio's demo profile."""
 
+import pytest
+
 from fixtures.claims import claim
 from fixtures.claims.deadlines import STEADY
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.gateway_arguments import NAMES, expect_argument
 from fixtures.istio.node_agent import NodeAgent
 
 
@@ -108,6 +111,17 @@ def test_the_ingress_service_has_its_ports(control_plane: ControlPlane) -> None:
 )
 def test_the_egress_service_has_its_ports(control_plane: ControlPlane) -> None:
     control_plane.expect_services_of("istio-egressgateway")
+
+
+@claim(
+    "The proxy of the egress gateway has the role, the domain and the log levels of its chart.",
+    source="manifests/charts/gateways/istio-egress; the injector's values",
+    hint="Was the Deployment changed by hand? The next installation takes it back.",
+    feature="egress-gateway",
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_egress_gateway_has_its_arguments(control_plane: ControlPlane, name: str) -> None:
+    expect_argument(control_plane, name)
 
 
 @claim(

@@ -640,6 +640,9 @@ def heard(gateway: str, *conditions: Body) -> Body:
     }
 
 
+RESOLVED = condition("ResolvedRefs", "True")
+
+
 def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -> None:
     api_gateway(kube, FINE)
     route(kube, "of-foreign", [])
@@ -661,6 +664,25 @@ def test_a_route_that_nobody_accepted_and_one_that_leads_nowhere(kube: Replay) -
     assert (
         "at of-istio ResolvedRefs is False, BackendNotFound: backend(nowhere) not found" in message
     )
+
+
+def test_a_route_to_a_gateway_that_does_not_exist_is_noted(kube: Replay) -> None:
+    api_gateway(kube, FINE)
+    route(kube, "of-istio", [heard("of-istio", condition("Accepted", "True"), RESOLVED)])
+    assert not holds(of(kube, "api_gateways").expect_routes).notes
+    route(kube, "gone", [])
+    (told,) = holds(of(kube, "api_gateways").expect_routes).notes
+    assert "does not exist: HTTPRoute edge/to-gone (edge/gone)" in told
+
+
+def test_a_gateway_of_a_class_that_does_not_exist_is_noted(kube: Replay) -> None:
+    api_gateway(kube, FINE)
+    assert not holds(of(kube, "api_gateways").expect_programmed).notes
+    kube.change(
+        API_GATEWAYS, "of-foreign", lambda one: one["spec"].update(gatewayClassName="nobodys")
+    )
+    (told,) = holds(of(kube, "api_gateways").expect_programmed).notes
+    assert "does not exist: Gateway edge/of-foreign (nobodys)" in told
 
 
 # Ambient mode

@@ -33,9 +33,11 @@ NOT_AGAIN = {
     "workloads/no-certificate-is-about-to-end": "no handshake of its own was recorded",
     "installation/every-other-istiod-is-rolled-out": "each had one control plane alone",
     "gateways/every-credential-is-served": "no Gateway of theirs named one",
+    "configuration/every-subset-in-use-has-pods": "no route of theirs led to a subset",
+    "configuration/the-mesh-allows-something": "none of them had an AuthorizationPolicy",
 }
 # Stages that are newer than all recordings, and after which other they are tested there.
-NEWER_STAGES = {"gateways": "workloads"}
+NEWER_STAGES = {"gateways": "workloads", "configuration": "workloads"}
 # Claims that hold of no recording, since no recorded cluster had what they speak of.
 NEVER_RECORDED = {
     **NOT_AGAIN,

@@ -60,6 +60,8 @@ NOT_RECORDED = {
     "addons/*": "the add-ons were not installed",
     "gateways/every-generated-gateway-has-its-pods": "nor was the Gateway API",
     "gateways/every-credential-is-served": "no Gateway named one",
+    "configuration/every-subset-in-use-has-pods": "no route led to a subset",
+    "configuration/the-mesh-allows-something": "there was no AuthorizationPolicy",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
 NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways", "ambient", "waypoints"}

@@ -16,6 +16,7 @@ from fixtures.istio.admission import Admission
 from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.cluster import Cluster
+from fixtures.istio.configuration import Configuration
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
 from fixtures.istio.fleet import Fleet
@@ -152,6 +153,9 @@ class World:
 
     def ambient(self) -> Ambient:
         return Ambient(self.kube("ambient"))
+
+    def configuration(self) -> Configuration:
+        return Configuration(self.kube("workloads"), revision=self.access.revision)
 
     def waypoints(self) -> Waypoints:
         return Waypoints(self.kube("ambient"))

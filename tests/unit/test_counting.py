@@ -21,6 +21,7 @@ from fixtures.istio.ambient import Ambient
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.clash import Clash
 from fixtures.istio.cluster import Cluster
+from fixtures.istio.configuration import Configuration
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
 from fixtures.istio.fleet import Fleet
@@ -151,6 +152,7 @@ class Nouns:
         self.credentials = Credentials(kube)
         self.ambient = Ambient(kube)
         self.waypoints = Waypoints(kube)
+        self.configuration = Configuration(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
         clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
         self.routing = Routing(clients, rules_of(sample))
