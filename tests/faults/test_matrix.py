@@ -107,6 +107,7 @@ def test_a_fault_that_cannot_be_injected_fails_alone(
 def test_the_table_names_faults_and_claims_without_one() -> None:
     text = table([judge(FAULT, report(), 1.0)], ["sample/nothing-breaks-me"])
     assert "| gateway-object-deleted | 7 | gateway/one | 12 |" in text
+    assert "1 fault, 1 claim failed." in text
     assert "Claims that no fault makes fail: sample/nothing-breaks-me." in text
 
 

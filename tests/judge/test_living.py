@@ -288,6 +288,24 @@ def unready(pod: Body, **changes: Any) -> None:
             one.update(status="False", message=words, lastTransitionTime=LONG_AGO)
 
 
+def test_pods_without_sidecar_are_summed_up_by_workload_with_what_gives_them_one(
+    kube: Replay,
+) -> None:
+    def without(pod: Body) -> None:
+        for key in ("initContainers", "containers"):
+            left = [one for one in pod["spec"].get(key) or () if one["name"] != "istio-proxy"]
+            pod["spec"][key] = left
+
+    kube.change("pods", "ratings", without)
+    kube.change("pods", "details", without)
+    caught = failure(of(kube, "workloads").expect_sidecars)
+    assert "no sidecar in Deployment bookinfons/ratings-v1" in str(caught)
+    assert caught.next_steps[:2] == (
+        "kubectl -n bookinfons rollout restart deployment details-v1",
+        "kubectl -n bookinfons rollout restart deployment ratings-v1",
+    )
+
+
 def test_a_proxy_that_is_not_ready_is_named_with_its_workload(kube: Replay) -> None:
     kube.change("pods", "ratings", unready)
     message = fails(of(kube, "fleet").expect_proxies_ready)

@@ -112,6 +112,7 @@ class Mesh:
         self.handshake_ = handshake
         self.metrics = iter(metrics)
         self.name, self.namespace = "seatrial-server", NS
+        self.answers = answer()
 
     def pod(self) -> Pod:
         meta = {"name": "seatrial-server-1", "namespace": NS, "labels": {"app": self.name}}
@@ -121,7 +122,7 @@ class Mesh:
         return self.handshake_
 
     def requests(self, *_: Any, **__: Any) -> tuple[MeshAnswer, ...]:
-        return ()
+        return (self.answers,) * 10
 
     def get(self, kind: str, _name: str, _namespace: str) -> Any:
         if kind == "configmaps":
@@ -134,7 +135,9 @@ class Mesh:
 
     def seen(self) -> MutualTls:
         of_it: Any = SimpleNamespace(kube=self, namespace=NS, pods=lambda: ())
-        named = SimpleNamespace(name="seatrial-client", namespace=NS, requests=self.requests)
+        named = SimpleNamespace(
+            name="seatrial-client", namespace=NS, requests=self.requests, next_steps=()
+        )
         clients: Any = SimpleNamespace(server=self, plain=self, client=named)
         return MutualTls(of_it, clients, TRUST)
 
@@ -187,7 +190,14 @@ def test_requests_that_are_counted_as_plain_text_are_reported() -> None:
 
 def test_a_mesh_without_telemetry_counts_nothing() -> None:
     with pytest.raises(NotTested, match="telemetry is off"):
-        Mesh(Handshake((), ""), ["# nothing\n"]).seen().expect_counted()
+        Mesh(Handshake((), ""), ["# nothing\n"] * 9).seen().expect_counted()
+
+
+def test_requests_that_are_not_answered_are_not_counted() -> None:
+    mesh = Mesh(Handshake((), ""), ["# nothing\n"] * 9)
+    mesh.answers = answer(status=503, body="no healthy upstream")
+    with pytest.raises(ClaimFailed, match="10 x 503"):
+        mesh.seen().expect_counted()
 
 
 # What is logged
