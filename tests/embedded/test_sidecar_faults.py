@@ -10,6 +10,7 @@ from cryptography import x509
 from fixtures.providers.embedded.dataplane import faults
 from fixtures.providers.embedded.dataplane.certificates import issue
 from fixtures.providers.embedded.hooks import Hooks
+from tests.embedded.small import in_a_loop
 
 SERVER, OTHERS = {"app": "seatrial-server"}, {"app": "reviews"}
 
@@ -23,6 +24,7 @@ def test_a_fault_hits_one_pod_alone() -> None:
     assert not faults.on(Hooks({}), SERVER), "a cluster without these hooks has none of them"
 
 
+@in_a_loop
 async def test_a_change_is_not_missed_by_who_was_busy() -> None:
     hooks = Hooks(faults.HOOKS)
     known = hooks.count
