@@ -15,8 +15,10 @@ Body = dict[str, Any]
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 HOST = "reviews.shop.svc.cluster.local"
 # Of Istio's own proxies, reporter=destination; their order does not matter to anybody.
-_ENDS = ("workload", "canonical_service", "canonical_revision", "workload_namespace", "principal")
-_ENDS += ("app", "version", "cluster")
+_ENDS = (
+    *("workload", "canonical_service", "canonical_revision", "workload_namespace", "principal"),
+    *("app", "version", "cluster"),
+)
 LABELS = [
     *("reporter", "request_protocol", "response_code", "grpc_response_status", "response_flags"),
     *("connection_security_policy", "destination_service", "destination_service_name"),
