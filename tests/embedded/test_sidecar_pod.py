@@ -172,6 +172,9 @@ def test_its_ports_answer_of_what_envoy_carried_and_of_the_application(
             assert await pod.get(PORT, "/") == (200, "page")
             line = await pod.says('"GET / HTTP/1.1" 200')
             assert f'"{pod.address}:{PORT}" inbound|{PORT}|| 127.0.0.6:' in line
+            # Each line is followed by the one that is counted: after the next it has been.
+            assert await pod.get(PORT, "/?next") == (200, "page")
+            await pod.says('"GET /?next HTTP/1.1" 200')
             _, merged = await pod.get(15020, "/stats/prometheus")
             _, own = await pod.get(15090, "/stats/prometheus")
             counted = [
@@ -187,10 +190,10 @@ def test_its_ports_answer_of_what_envoy_carried_and_of_the_application(
                 'connection_security_policy="none"',
             ):
                 assert label in counted[0]
-            assert counted[0].endswith(" 1")
+            assert counted[0].endswith((" 1", " 2"))
             assert "envoy_server_live" in merged
             assert "own_metric 1" in merged
-            assert counted[0] in own
+            assert counted[0].rpartition(" ")[0] in own
             assert "own_metric" not in own
             assert (
                 "virtualInbound" in (await pod.get(15000, "/listeners", pod.context.localhost))[1]
