@@ -78,7 +78,7 @@ def test_istio_init_leads_to_the_sidecar(workloads: Workloads) -> None:
 
 
 @claim(
-    "Every proxy has acknowledged the configuration that istiod sent it.",
+    "Every proxy has taken the configuration that istiod sent it, Wasm modules included.",
     source="pilot/pkg/xds/debug.go: /debug/syncz, versions sent and acknowledged",
     hint="Run istioctl proxy-status; a proxy that rejects configuration logs the reason.",
     feature="port-forward",

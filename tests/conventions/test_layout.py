@@ -26,11 +26,12 @@ def name(path: Path) -> str:
 
 # What stands on running sidecars counts apart, each part with the lines that it may have.
 # The data plane had 1,400 of the 12,000 lines before a real Envoy ran beside each application.
-BESIDE = {"workloads/addons": 1_400, "dataplane": 4_500}
+BESIDE = {"workloads/addons": 1_400, "workloads/client.py": 250, "dataplane": 4_500}
 
 
-def lines_under(folder: Path) -> int:
-    return sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py"))
+def lines_under(part: Path) -> int:
+    files = part.rglob("*.py") if part.is_dir() else [part]
+    return sum(len(path.read_text().splitlines()) for path in files)
 
 
 def test_the_embedded_cluster_never_becomes_a_second_kubernetes() -> None:

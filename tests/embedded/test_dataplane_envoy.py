@@ -17,10 +17,11 @@ import pytest
 from aiohttp import web
 
 from fixtures.providers.embedded.addresses import Block
-from fixtures.providers.embedded.dataplane.envoy import Config, Envoy, EnvoyFailed
+from fixtures.providers.embedded.dataplane.envoy import Config, Envoy, EnvoyFailed, Seat
 from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.pieces import prefix_listener
+from fixtures.providers.embedded.dataplane.telemetry import MARK
 from tests.golden import Golden
 
 Body = dict[str, Any]
@@ -39,10 +40,11 @@ class Listener:
 
     def __init__(self) -> None:
         self.printed: list[str] = []
+        self.counted: list[str] = []
         self._news = asyncio.Event()
 
     def __call__(self, line: str) -> None:
-        self.printed.append(line)
+        (self.counted if line.startswith(MARK) else self.printed).append(line)
         self._news.set()
 
     async def hears(self, pattern: str) -> str:
@@ -67,7 +69,7 @@ class Running(Envoy):
 
 @asynccontextmanager
 async def running(folder: Path, config: Config, source: str = "") -> AsyncIterator[Running]:
-    envoy = Running(folder, source=source)
+    envoy = Running(folder, seat=Seat(source))
     await envoy.start(config)
     try:
         yield envoy

@@ -61,7 +61,7 @@ def test_every_minor_is_simulated_in_full(minor: int) -> None:
 
 @pytest.mark.parametrize("version", ["1.12.9", "2.0.0", "latest"])
 def test_what_is_no_istio_of_the_table_is_refused_with_the_oldest(version: str) -> None:
-    with pytest.raises(CannotSimulate, match=rf"Istio {version}, only 1\.13\.0 and later"):
+    with pytest.raises(LookupError, match=rf"Istio {version}, only 1\.13\.0 and later"):
         installation(version)
 
 

@@ -21,7 +21,7 @@ from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.apiserver.node import ContainerLog
 from fixtures.providers.embedded.dataplane import transport
 from fixtures.providers.embedded.dataplane.certificates import Issued, issue
-from fixtures.providers.embedded.dataplane.envoy import Config, find_envoy
+from fixtures.providers.embedded.dataplane.envoy import Config, Seat, find_envoy
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.sidecar_config import for_sidecar
 from fixtures.providers.embedded.istio.installation import installation
@@ -149,7 +149,7 @@ class Shop:
         self.root = one.root
         config = self.config(name)
         config.secrets.extend(transport.secrets(one.chain, one.key, one.root))
-        envoy = Running(self.folder / name, source=self.contexts[name].address)
+        envoy = Running(self.folder / name, seat=Seat(self.contexts[name].address))
         await envoy.start(config)
         self._stack.push_async_callback(envoy.stop)
         self.envoys[name] = envoy
@@ -446,5 +446,141 @@ def test_mutual_tls_is_left_out_where_a_rule_disables_it(tmp_path: Path, block: 
             assert (await mesh.call("client", "/?u=1"))[0] == 200
             line = await mesh.envoys["server"].output.hears("u=1")
             assert line.endswith(" - default")  # no server name
+
+    asyncio.run(scenario())
+
+
+def policy(spec: Body, *, namespace: str = NAMESPACE, name: str = "policy") -> Body:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+SELECTED = {"selector": {"matchLabels": {"app": "server"}}}
+
+
+@pytest.mark.parametrize(
+    ("policies", "refused"),
+    [
+        pytest.param([({"mtls": {"mode": "STRICT"}}, "istio-system")], True, id="mesh"),
+        pytest.param([({"mtls": {"mode": "STRICT"}}, NAMESPACE)], True, id="namespace"),
+        pytest.param([({"mtls": {"mode": "STRICT"}}, "elsewhere")], False, id="elsewhere"),
+        pytest.param(
+            [
+                ({"mtls": {"mode": "STRICT"}}, "istio-system"),
+                ({"mtls": {"mode": "PERMISSIVE"}}, NAMESPACE),
+            ],
+            False,
+            id="namespace-before-mesh",
+        ),
+        pytest.param(
+            [
+                ({"mtls": {"mode": "STRICT"}}, NAMESPACE),
+                ({"mtls": {"mode": "PERMISSIVE"}, **SELECTED}, NAMESPACE),
+            ],
+            False,
+            id="workload-before-namespace",
+        ),
+        pytest.param(
+            [
+                (
+                    {
+                        "mtls": {"mode": "STRICT"},
+                        "portLevelMtls": {PORT: {"mode": "DISABLE"}},
+                        **SELECTED,
+                    },
+                    NAMESPACE,
+                )
+            ],
+            False,
+            id="port-before-workload",
+        ),
+    ],
+)
+def test_strict_refuses_a_plain_caller_by_a_reset_and_serves_the_meshs_own(
+    tmp_path: Path, block: Block, policies: list[tuple[Body, str]], *, refused: bool
+) -> None:
+    async def scenario() -> None:
+        pods = (pod("client"), pod("plain", sidecar=False), pod("server"))
+        async with shop(block, tmp_path, *pods) as mesh:
+            server = mesh.contexts["server"].address
+
+            async def plain() -> bytes:
+                reader, writer = await mesh.contexts["plain"].connect(server, PORT)
+                try:
+                    writer.write(b"GET / HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n")
+                    return await reader.read()
+                finally:
+                    writer.close()
+
+            assert (await plain()).startswith(b"HTTP/1.1 200 OK")
+            made = [policy(spec, namespace=where) for spec, where in policies]
+            await mesh.push(peer_authentications=made)
+            if refused:
+                with pytest.raises(ConnectionResetError):
+                    await plain()
+                line = await mesh.envoys["server"].output.hears(" NR filter_chain_not_found ")
+                assert re.search(r'"- - -" 0 NR filter_chain_not_found - "-" 0 0 \d+ - "-"', line)
+            else:
+                assert (await plain()).startswith(b"HTTP/1.1 200 OK")
+            assert (await mesh.call("client"))[:2] == (200, "server")
+
+    asyncio.run(scenario())
+
+
+def sources(**source: list[str]) -> Body:
+    return {"from": [{"source": source}]}
+
+
+def operations(**operation: list[str]) -> Body:
+    return {"to": [{"operation": operation}]}
+
+
+CLIENT = f"cluster.local/ns/{NAMESPACE}/sa/client"
+
+
+@pytest.mark.parametrize(
+    ("spec", "let_in"),
+    [
+        pytest.param({}, set(), id="empty-denies-all"),
+        pytest.param(
+            {"rules": [{}]}, {"client /a", "client /b", "other /a", "other /b"}, id="all"
+        ),
+        pytest.param(
+            {"rules": [sources(principals=[CLIENT])]}, {"client /a", "client /b"}, id="principal"
+        ),
+        pytest.param(
+            {"rules": [sources(notPrincipals=[CLIENT])]}, {"other /a", "other /b"}, id="not"
+        ),
+        pytest.param({"rules": [sources(namespaces=["elsewhere"])]}, set(), id="namespace"),
+        pytest.param(
+            {"rules": [operations(paths=["/a*"], methods=["GET"])]},
+            {"client /a", "other /a"},
+            id="path-and-method",
+        ),
+        pytest.param({"rules": [operations(ports=["1"])]}, set(), id="port"),
+        pytest.param(
+            {"action": "DENY", "rules": [sources(principals=[CLIENT]) | operations(paths=["/a"])]},
+            {"client /b", "other /a", "other /b"},
+            id="deny",
+        ),
+        pytest.param({"rules": [sources(requestPrincipals=["*"])]}, set(), id="no-token"),
+    ],
+)
+def test_an_authorization_policy_decides_who_gets_in(
+    tmp_path: Path, block: Block, spec: Body, let_in: set[str]
+) -> None:
+    async def scenario() -> None:
+        async with shop(block, tmp_path, pod("client"), pod("other"), pod("server")) as mesh:
+            await mesh.push(authorization_policies=[policy(spec | SELECTED)])
+            served = set()
+            for caller in ("client", "other"):
+                for path in ("/a", "/b"):
+                    status, text, _ = await mesh.call(caller, path)
+                    assert (status, text) in {(200, "server"), (403, "RBAC: access denied")}
+                    served |= {f"{caller} {path}"} if status == 200 else set()
+            assert served == let_in
+            await mesh.push(authorization_policies=[])
+            # A connection of the caller's sidecar ends with its next answer, as the old says (L6).
+            answers = [(await mesh.call("client"))[0] for _ in range(2)]
+            assert answers[-1] == 200
 
     asyncio.run(scenario())

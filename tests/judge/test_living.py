@@ -288,6 +288,24 @@ def unready(pod: Body, **changes: Any) -> None:
             one.update(status="False", message=words, lastTransitionTime=LONG_AGO)
 
 
+def test_pods_without_sidecar_are_summed_up_by_workload_with_what_gives_them_one(
+    kube: Replay,
+) -> None:
+    def without(pod: Body) -> None:
+        for key in ("initContainers", "containers"):
+            left = [one for one in pod["spec"].get(key) or () if one["name"] != "istio-proxy"]
+            pod["spec"][key] = left
+
+    kube.change("pods", "ratings", without)
+    kube.change("pods", "details", without)
+    caught = failure(of(kube, "workloads").expect_sidecars)
+    assert "no sidecar in Deployment bookinfons/ratings-v1" in str(caught)
+    assert caught.next_steps[:2] == (
+        "kubectl -n bookinfons rollout restart deployment details-v1",
+        "kubectl -n bookinfons rollout restart deployment ratings-v1",
+    )
+
+
 def test_a_proxy_that_is_not_ready_is_named_with_its_workload(kube: Replay) -> None:
     kube.change("pods", "ratings", unready)
     message = fails(of(kube, "fleet").expect_proxies_ready)
@@ -491,6 +509,26 @@ def test_living_B11_a_gateway_that_is_gone_is_one_cause(kube: Replay, left: str)
     requests += [of(kube, "gateways").expect_selected]
     assert set(causes(*requests)) == {("Deployment istio-system/istio-ingressgateway is not up",)}
     assert "Install it again" in failure(requests[0]).hint
+
+
+def test_pods_that_are_refused_because_nobody_serves_the_injector_fail_of_istiod(
+    kube: Replay,
+) -> None:
+    words = UNREACHABLE.replace(
+        "dial tcp 10.96.7.7:443: connect: connection refused", "no endpoints"
+    )
+    kube.change(DEPLOYMENTS, "ratings", partial(refused, words))
+    kube.change(DEPLOYMENTS, "istio-ingressgateway", partial(refused, words))
+    plane = of(kube, "control_plane")
+    claims = (
+        of(kube, "fleet").expect_created,
+        partial(plane.expect_rolled_out, "istio-ingressgateway"),
+        of(kube, "gateways").expect_pods,
+    )
+    (alone,) = set(causes(*claims))
+    assert alone[0].startswith("pods are refused: Internal error occurred")
+    kube.change("endpointslices.discovery.k8s.io", "istiod", empty)
+    assert set(causes(*claims)) == {("Deployment istio-system/istiod is not up",)}
 
 
 def empty(endpoint_slice: Body) -> None:

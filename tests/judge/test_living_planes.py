@@ -23,6 +23,7 @@ from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.planes import DEPLOYMENTS
 from fixtures.istio.proxies import METRICS, PAGE
 from fixtures.istio.releases import Expected
+from fixtures.istio.wasm import PAGE as FILTERS
 from fixtures.istio.webhook import KINDS
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
@@ -50,7 +51,7 @@ class Pages(Replay):
     def __init__(self, state: str, **known: Any) -> None:
         super().__init__(state, apart=True, **known)
         self.pages: dict[str, tuple[int, str]] = {}
-        self.metrics = ""
+        self.metrics = self.filters = ""
         self.fetched: list[str] = []
 
     @contextmanager
@@ -59,6 +60,8 @@ class Pages(Replay):
             if path == METRICS:
                 return Reply(200, {}, self.metrics)
             self.fetched.append(pod)
+            if path == FILTERS and self.filters:
+                return Reply(200, {}, self.filters)
             if pod not in self.pages:
                 raise Unreachable("connection refused")
             assert path == PAGE
@@ -252,6 +255,65 @@ def test_living_b5_every_type_that_the_page_names_is_compared(url: str, words: s
     kube.lists(istiod, *entries)
     text = message(kube)
     assert text.startswith(f"1 of {len(entries)} pods: expected in sync, got STALE: {words} not")
+
+
+def filtered(kube: Pages, namespace: str, given: dict[str, Any]) -> None:
+    """A WasmPlugin of a namespace, and what every proxy's admin port shows of it."""
+    spec = {"url": "oci://registry.example/filter:1"}
+    meta = {"name": "filter", "namespace": namespace}
+    kube.add("wasmplugins.extensions.istio.io", {"metadata": meta, "spec": spec})
+    name = f"extensions.istio.io/wasmplugin/{namespace}.filter"
+    found = {"name": name, "typed_config": given}
+    kube.filters = json.dumps({"configs": [{"ecds_filter": found}]})
+
+
+MODULE = {"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("wasm-default-allow", "a filter in its place that lets everything pass"),
+        ("wasm-default-deny", "a filter in its place that refuses every request"),
+    ],
+)
+@pytest.mark.parametrize("namespace", ["bookinfons", "istio-system"])
+def test_living_b5_a_module_that_never_came_is_noticed_although_it_is_acknowledged(
+    prefix: str, words: str, namespace: str
+) -> None:
+    kube, _, _ = mesh()
+    filtered(kube, namespace, {"rules_stat_prefix": prefix})
+    text = message(kube)
+    assert f"WasmPlugin {namespace}/filter in pod " in text
+    assert words in text
+
+
+def test_living_h_a_module_that_came_is_as_it_should_be() -> None:
+    kube, _, _ = mesh()
+    filtered(kube, "bookinfons", MODULE)
+    observed = start_observing()
+    workloads(kube).expect_in_sync()
+    assert observed.notes == []
+
+
+def test_living_h_plugins_of_other_namespaces_and_of_the_image_ask_nobody() -> None:
+    kube, istiod, _ = mesh()
+    filtered(kube, "elsewhere", {"rules_stat_prefix": "wasm-default-allow"})
+    kube.add(
+        "wasmplugins.extensions.istio.io",
+        {"metadata": {"name": "own", "namespace": "bookinfons"}, "spec": {"url": "file:///a"}},
+    )
+    workloads(kube).expect_in_sync()
+    assert set(kube.fetched) == {istiod}
+
+
+def test_a_proxy_that_does_not_show_its_filters_is_noted() -> None:
+    kube, _, _ = mesh()
+    filtered(kube, "bookinfons", MODULE)
+    kube.filters = ""
+    observed = start_observing()
+    workloads(kube).expect_in_sync()
+    assert "runs its Wasm modules was not seen" in observed.notes[0]
 
 
 def test_living_b5_rejections_are_reported_beside_it() -> None:

@@ -297,3 +297,10 @@ def test_auto_takes_a_real_cluster_where_it_can_be_had(
     taken, why = chosen(found, fault)
     assert taken == provider
     assert words in why
+
+
+def test_a_near_match_of_an_unknown_option_is_named(runs: SmallRuns) -> None:
+    ended = runs.run("--provder", "kind", "--reports-dir", "elsewhere")
+    assert ended.code == 4
+    assert "--provder: unknown; did you mean --provider" in ended.output
+    assert "--reports-dir: unknown" not in ended.output

@@ -367,6 +367,23 @@ def test_an_image_of_another_version_is_noticed_and_a_flavour_is_not() -> None:
     assert "expected pilot:1.29.6, got pilot:1.29.5" in str(seen(subject.expect_images))
 
 
+def test_pods_are_not_listed_where_no_budget_could_hold_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kube, subject = plane()
+    listed: list[str] = []
+    listing = kube.list
+
+    def listen(kind: str, *what: Any, **more: Any) -> Any:
+        listed.append(kind)
+        return listing(kind, *what, **more)
+
+    monkeypatch.setattr(kube, "list", listen)
+    subject.expect_budgets()
+    assert "poddisruptionbudgets.policy" in listed
+    assert "pods" not in listed
+
+
 def behind(kube: Any, version: str) -> None:
     """The ingress gateway is of another version than istiod, as an upgrade in steps leaves it."""
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fixtures.claims import ClaimFailed, NotTested
 from fixtures.claims.observations import Observations, observing
 from fixtures.claims.waiting import wait_policy
-from fixtures.istio.mutual_tls import PAGES, MutualTls, TrustDomain, told
+from fixtures.istio.mutual_tls import PAGES, MutualTls, TrustDomain, reported
 from fixtures.istio.releases.options import MeshOptions
 from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.k8s import Reply
@@ -59,13 +59,13 @@ def answer(*, caller: str = "", status: int = 200, kind: str = "", body: str = "
     ids=["mutual TLS", "plain text", "denied", "reset"],
 )
 def test_what_a_server_is_told(seen: MeshAnswer, words: str) -> None:
-    assert told(seen) == words
+    assert reported(seen) == words
 
 
 def test_the_last_proxy_speaks_for_itself() -> None:
     text = "By=spiffe://a/b;URI=spiffe://a/first,By=spiffe://a/d;URI=spiffe://a/last"
     body = json.dumps({"headers": {"X-Forwarded-Client-Cert": text}})
-    assert told(answer(body=body)) == "spiffe://a/last calls spiffe://a/d"
+    assert reported(answer(body=body)) == "spiffe://a/last calls spiffe://a/d"
 
 
 # Certificates
@@ -112,6 +112,7 @@ class Mesh:
         self.handshake_ = handshake
         self.metrics = iter(metrics)
         self.name, self.namespace = "seatrial-server", NS
+        self.answers = answer()
 
     def pod(self) -> Pod:
         meta = {"name": "seatrial-server-1", "namespace": NS, "labels": {"app": self.name}}
@@ -121,7 +122,7 @@ class Mesh:
         return self.handshake_
 
     def requests(self, *_: Any, **__: Any) -> tuple[MeshAnswer, ...]:
-        return ()
+        return (self.answers,) * 10
 
     def get(self, kind: str, _name: str, _namespace: str) -> Any:
         if kind == "configmaps":
@@ -134,7 +135,9 @@ class Mesh:
 
     def seen(self) -> MutualTls:
         of_it: Any = SimpleNamespace(kube=self, namespace=NS, pods=lambda: ())
-        named = SimpleNamespace(name="seatrial-client", namespace=NS, requests=self.requests)
+        named = SimpleNamespace(
+            name="seatrial-client", namespace=NS, requests=self.requests, next_steps=()
+        )
         clients: Any = SimpleNamespace(server=self, plain=self, client=named)
         return MutualTls(of_it, clients, TRUST)
 
@@ -187,7 +190,14 @@ def test_requests_that_are_counted_as_plain_text_are_reported() -> None:
 
 def test_a_mesh_without_telemetry_counts_nothing() -> None:
     with pytest.raises(NotTested, match="telemetry is off"):
-        Mesh(Handshake((), ""), ["# nothing\n"]).seen().expect_counted()
+        Mesh(Handshake((), ""), ["# nothing\n"] * 9).seen().expect_counted()
+
+
+def test_requests_that_are_not_answered_are_not_counted() -> None:
+    mesh = Mesh(Handshake((), ""), ["# nothing\n"] * 9)
+    mesh.answers = answer(status=503, body="no healthy upstream")
+    with pytest.raises(ClaimFailed, match="10 x 503"):
+        mesh.seen().expect_counted()
 
 
 # What is logged
