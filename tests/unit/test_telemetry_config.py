@@ -80,3 +80,4 @@ def test_the_tracer_that_leads_to_jaeger() -> None:
 def test_the_tracer_that_every_proxy_had_before_1_22() -> None:
     config = {"defaultConfig": {"tracing": {"zipkin": {"address": "zipkin.istio-system:9411"}}}}
     assert read(config).default_tracer == "zipkin.istio-system:9411"
+    assert read({**config, "enableTracing": False}).default_tracer == ""
