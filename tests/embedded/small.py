@@ -24,9 +24,10 @@ from fixtures.providers.embedded.controllers.garbage import GarbageCollector
 from fixtures.providers.embedded.controllers.kubelet import Kubelet
 from fixtures.providers.embedded.controllers.namespaces import Namespaces
 from fixtures.providers.embedded.controllers.replicasets import ReplicaSets
+from fixtures.providers.embedded.dataplane.mesh import Mesh
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.workloads.container_context import ClusterContext
-from tests.recordings import ISTIO_1_29
+from tests.recordings import ISTIO_1_29, state_of
 
 Body = dict[str, Any]
 P = ParamSpec("P")
@@ -191,3 +192,22 @@ def recorded(stream: str, prefix: str) -> Iterator[Body]:
         event = json.loads(line)
         if event["object"]["metadata"]["name"].startswith(prefix):
             yield event
+
+
+def recorded_mesh() -> Mesh:
+    """What a data plane is made of: a real cluster with the sample behind its gateway."""
+    objects = state_of("7-gateway")
+
+    def all_of(kind: str) -> list[Body]:
+        (found,) = [value for key, value in objects.items() if key.endswith(f"/{kind}")]
+        return list(found["items"] if isinstance(found, dict) else found)
+
+    return Mesh(
+        gateways=all_of("gateways"),
+        virtual_services=all_of("virtualservices"),
+        services=all_of("services"),
+        slices=all_of("endpointslices"),
+        pods={
+            (one["metadata"]["namespace"], one["metadata"]["name"]): one for one in all_of("pods")
+        },
+    )

@@ -7,7 +7,8 @@ import pytest
 from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.routes import Asker, routes
-from tests.recordings import ISTIO_1_29, state_of
+from tests.embedded.small import recorded_mesh
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 
@@ -237,18 +238,7 @@ def test_only_ready_endpoints_get_requests() -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> Mesh:
-    objects = state_of("7-gateway")
-
-    def all_of(kind: str) -> list[Body]:
-        (found,) = [value for key, value in objects.items() if key.endswith(f"/{kind}")]
-        return list(found["items"] if isinstance(found, dict) else found)
-
-    return Mesh(
-        gateways=all_of("gateways"),
-        virtual_services=all_of("virtualservices"),
-        services=all_of("services"),
-        slices=all_of("endpointslices"),
-    )
+    return recorded_mesh()
 
 
 def real(kind: str, items: str) -> list[Body]:

@@ -9,7 +9,8 @@ import pytest
 from fixtures.providers.embedded.dataplane.envoy import Config
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
 from fixtures.providers.embedded.dataplane.sidecar_config import for_sidecar
-from tests.recordings import ISTIO_1_29, state_of
+from tests.embedded.small import recorded_mesh
+from tests.recordings import ISTIO_1_29
 
 Body = dict[str, Any]
 NAME = "productpage"
@@ -17,21 +18,7 @@ NAME = "productpage"
 
 @pytest.fixture(scope="module")
 def mesh() -> Mesh:
-    objects = state_of("7-gateway")
-
-    def all_of(kind: str) -> list[Body]:
-        (found,) = [value for key, value in objects.items() if key.endswith(f"/{kind}")]
-        return list(found["items"] if isinstance(found, dict) else found)
-
-    return Mesh(
-        gateways=all_of("gateways"),
-        virtual_services=all_of("virtualservices"),
-        services=all_of("services"),
-        slices=all_of("endpointslices"),
-        pods={
-            (one["metadata"]["namespace"], one["metadata"]["name"]): one for one in all_of("pods")
-        },
-    )
+    return recorded_mesh()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL
 from fixtures.faults.catalog.names import SAMPLE
-from fixtures.faults.matrix import Broken, Noticed, has_cni, judge, main, table
+from fixtures.faults.matrix import Broken, Noticed, has_cni, judge, main, table, touched_stages
+from fixtures.run.stages import STAGES
 from tests.golden import Golden
 
 FAULT = replace(
@@ -73,8 +74,9 @@ def test_with_cni_more_claims_fail() -> None:
         (["--only", "zzzzzz"], "--only zzzzzz: unknown; see pytest suites --list-faults"),
         (["dns-down"], "dns-down: say --only dns-down"),
         (["--before-run", "--only", "image-pull-fails"], "cannot be there before a run"),
+        (["--before-run", "--touched"], "--touched: with --before-run everything is run"),
     ],
-    ids=["unfit", "near", "unknown", "without-option", "only-in-a-run"],
+    ids=["unfit", "near", "unknown", "without-option", "only-in-a-run", "two-ways"],
 )
 def test_a_fault_that_cannot_be_injected_is_refused(
     options: list[str], line: str, capsys: pytest.CaptureFixture[str]
@@ -102,6 +104,14 @@ def test_a_fault_that_cannot_be_injected_fails_alone(
     printed = capsys.readouterr().out
     assert printed.count("the fault could not be injected: OSError: no way") == 2
     assert "0 passed, 2 failed" in printed
+
+
+def test_a_fault_touches_its_stage_and_those_that_it_names() -> None:
+    fault = replace(FAULT, stage=5, fails=("sample/one", "*/two"), blocks=(12,))
+    assert set(touched_stages(fault)) == set(STAGES)
+    fault = replace(fault, fails=("sample/one", "gate*/two"))
+    assert [one.number for one in touched_stages(fault)] == [3, 5, 7, 12, 13]
+    assert all(touched_stages(fault) for fault in CATALOGUE.values())
 
 
 def test_the_table_names_faults_and_claims_without_one() -> None:

@@ -511,6 +511,26 @@ def test_living_B11_a_gateway_that_is_gone_is_one_cause(kube: Replay, left: str)
     assert "Install it again" in failure(requests[0]).hint
 
 
+def test_pods_that_are_refused_because_nobody_serves_the_injector_fail_of_istiod(
+    kube: Replay,
+) -> None:
+    words = UNREACHABLE.replace(
+        "dial tcp 10.96.7.7:443: connect: connection refused", "no endpoints"
+    )
+    kube.change(DEPLOYMENTS, "ratings", partial(refused, words))
+    kube.change(DEPLOYMENTS, "istio-ingressgateway", partial(refused, words))
+    plane = of(kube, "control_plane")
+    claims = (
+        of(kube, "fleet").expect_created,
+        partial(plane.expect_rolled_out, "istio-ingressgateway"),
+        of(kube, "gateways").expect_pods,
+    )
+    (alone,) = set(causes(*claims))
+    assert alone[0].startswith("pods are refused: Internal error occurred")
+    kube.change("endpointslices.discovery.k8s.io", "istiod", empty)
+    assert set(causes(*claims)) == {("Deployment istio-system/istiod is not up",)}
+
+
 def empty(endpoint_slice: Body) -> None:
     endpoint_slice["endpoints"] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ import trustme
 from cryptography import x509
 
 from fixtures.claims import ClaimFailed, NotTested, start_observing
-from fixtures.istio import certificates
+from fixtures.istio import credentials
+from fixtures.istio.workload_certificates import ADMIN
+from fixtures.k8s import Unreachable
 from fixtures.traffic.certificate import NotTrusted
 from tests.judge.test_living_planes import Pages, workloads
 
@@ -39,8 +42,13 @@ class Serving(Pages):
 
     @contextmanager
     def forward(self, pod: str, _namespace: str, port: int) -> Iterator[Any]:
-        self.requested.append((pod, port))
-        yield SimpleNamespace(connect=lambda: nullcontext(None))
+        if port != ADMIN:
+            self.requested.append((pod, port))
+
+        def get(_: str) -> None:
+            raise Unreachable("no proxy of a workload is asked here")
+
+        yield SimpleNamespace(connect=lambda: nullcontext(None), get=get)
 
 
 @pytest.fixture
@@ -53,19 +61,21 @@ def chains(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[x509.Certificate,
             raise NotTrusted("the connection was reset")
         return found[name]
 
-    monkeypatch.setattr(certificates, "served_chain", served)
+    monkeypatch.setattr(credentials, "served_chain", served)
     return found
 
 
 Chains = dict[str, tuple[x509.Certificate, ...]]
 ISTIOD = "istiod.istio-system.svc"
+# What is said of the certificates of workloads: see tests/unit/test_workload_certificates.py.
+OF_WORKLOADS = re.compile(r"at its proxy's port|were asked for their certificate")
 
 
 def last(kube: Pages) -> list[str]:
     """The table of certificates that last."""
     observed = start_observing()
     workloads(kube).expect_certificates_to_last()
-    return observed.notes
+    return [line for line in observed.notes if not OF_WORKLOADS.search(line)]
 
 
 def with_credential(host: str = "*.example.com") -> Serving:
@@ -130,7 +140,9 @@ def test_a_gateways_credential_is_requested_by_its_host_at_the_pods_port(chains:
 
 def test_a_gateway_that_shakes_no_hands_is_noted_and_not_called_broken(chains: Chains) -> None:
     chains[ISTIOD] = a_chain(300)
-    assert any("no certificate was seen at port 8443" in line for line in last(with_credential()))
+    (line,) = (line for line in last(with_credential()) if "no certificate was seen of" in line)
+    assert "port 8443 of pod " in line
+    assert line.endswith("says the connection was reset")
 
 
 def test_where_nothing_serves_any_nothing_is_claimed(chains: Chains) -> None:
