@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from fixtures.claims import expect
 from fixtures.claims.deadlines import HEALED
 from fixtures.claims.waiting import eventually
+from fixtures.faults.actions import Apply
 from fixtures.faults.catalog import CATALOGUE
-from fixtures.k8s import Kube
+from fixtures.k8s import Body, Kube
 from fixtures.k8s.deployment import await_rolled_out
 from fixtures.providers.base import Access
 from tests.embedded.conftest import VERSIONS, started
@@ -106,3 +108,16 @@ def test_an_action_is_injected_and_reverted(kube: Kube, name: str) -> None:
         expect("the mesh", expected=old, got=new)
 
     eventually(as_before, within=HEALED)
+
+
+def test_what_an_earlier_fault_deleted_is_awaited_before_it_is_made_again() -> None:
+    """A real namespace takes a while to go."""
+    ending = {"metadata": {"name": "a", "deletionTimestamp": "2026-01-02T03:04:05Z"}}
+    left = [ending, ending, None]
+    made: list[Body] = []
+    kube: Any = SimpleNamespace(
+        find=lambda *_: left.pop(0), create=lambda _, body, __: made.append(body)
+    )
+    body = {"kind": "Namespace", "metadata": {"name": "a"}}
+    Apply("namespaces", body).inject(kube)
+    assert (left, made) == ([], [body])
