@@ -16,8 +16,10 @@ from aiohttp import web
 from fixtures.providers.embedded.addresses import Block
 from fixtures.providers.embedded.apiserver.api import Api
 from fixtures.providers.embedded.apiserver.node import ContainerLog
+from fixtures.providers.embedded.dataplane import faults
 from fixtures.providers.embedded.dataplane.agent import Sidecar
 from fixtures.providers.embedded.dataplane.envoy import find_envoy
+from fixtures.providers.embedded.hooks import Hooks
 from fixtures.providers.embedded.istio.installation import installation
 from fixtures.providers.embedded.istio.pilot import ca_secret, make_ca, syncz
 from fixtures.providers.embedded.workloads.container_context import (
@@ -45,10 +47,18 @@ def block() -> Iterator[Block]:
 class Pod:
     """A pod with a sidecar, its application, and what they stand in."""
 
-    def __init__(self, block: Block, folder: Path) -> None:
+    def __init__(self, block: Block, folder: Path, app: str = "app") -> None:
         self.api, self.log, self.address = Api(), ContainerLog(), block.pods.take()
+        self.hooks = Hooks(faults.HOOKS)
         self.cluster = ClusterContext(
-            self.api, block, folder, find_envoy(), installation("1.29.6"), "1.34.4", "node"
+            self.api,
+            block,
+            folder,
+            find_envoy(),
+            installation("1.29.6"),
+            "1.34.4",
+            "node",
+            hooks=self.hooks,
         )
         self.container = {
             "name": "istio-proxy",
@@ -59,7 +69,7 @@ class Pod:
         self.body: Body = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "app-1", "namespace": NAMESPACE, "labels": {"app": "app"}},
+            "metadata": {"name": "app-1", "namespace": NAMESPACE, "labels": {"app": app}},
             "spec": {
                 "containers": [
                     {"name": "app", "image": "app:1", "ports": [{"containerPort": PORT}]},
@@ -162,6 +172,9 @@ def test_its_ports_answer_of_what_envoy_carried_and_of_the_application(
             assert await pod.get(PORT, "/") == (200, "page")
             line = await pod.says('"GET / HTTP/1.1" 200')
             assert f'"{pod.address}:{PORT}" inbound|{PORT}|| 127.0.0.6:' in line
+            # Each line is followed by the one that is counted: after the next it has been.
+            assert await pod.get(PORT, "/?next") == (200, "page")
+            await pod.says('"GET /?next HTTP/1.1" 200')
             _, merged = await pod.get(15020, "/stats/prometheus")
             _, own = await pod.get(15090, "/stats/prometheus")
             counted = [
@@ -177,10 +190,10 @@ def test_its_ports_answer_of_what_envoy_carried_and_of_the_application(
                 'connection_security_policy="none"',
             ):
                 assert label in counted[0]
-            assert counted[0].endswith(" 1")
+            assert counted[0].endswith((" 1", " 2"))
             assert "envoy_server_live" in merged
             assert "own_metric 1" in merged
-            assert counted[0] in own
+            assert counted[0].rpartition(" ")[0] in own
             assert "own_metric" not in own
             assert (
                 "virtualInbound" in (await pod.get(15000, "/listeners", pod.context.localhost))[1]
@@ -233,6 +246,39 @@ def test_the_end_of_its_envoy_is_its_end(tmp_path: Path, block: Block) -> None:
             await pod.says("Envoy proxy is ready")
             assert workload._envoy._process
             workload._envoy._process.kill()
+            assert await workload.exited != 0
+
+    asyncio.run(scenario())
+
+
+def test_one_that_refuses_its_configuration_keeps_what_it_has(
+    tmp_path: Path, block: Block
+) -> None:
+    async def scenario() -> None:
+        pod = Pod(block, tmp_path, "ratings")
+        await pod.make()
+        of = pod.cluster.istio
+        pod.cluster.pilots.arrive("istiod-1")
+        async with pod.started(), pod.application():
+            await pod.says("Envoy proxy is ready")
+            pod.hooks.set(faults.REJECTING)
+            await pod.says("rejected its configuration")
+            (entry,) = syncz(pod.cluster, of, of.words["rev"])
+            assert entry["listener_sent"] != entry["listener_acked"]
+            assert entry["cluster_sent"] == entry["cluster_acked"]
+            assert await pod.get(PORT, "/") == (200, "page")
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_killed_ends_its_container(tmp_path: Path, block: Block) -> None:
+    async def scenario() -> None:
+        pod = Pod(block, tmp_path, "ratings")
+        await pod.make()
+        pod.cluster.pilots.arrive("istiod-1")
+        async with pod.started() as workload:
+            await pod.says("Envoy proxy is ready")
+            pod.hooks.set(faults.KILLED)
             assert await workload.exited != 0
 
     asyncio.run(scenario())

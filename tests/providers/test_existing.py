@@ -109,6 +109,9 @@ NO_PART_OF_IT = {
     "installation/every-other-istiod-is-rolled-out",
     "installation/the-gateway-api-in-use-is-watched",
     "webhooks/a-bad-metrics-port-is-refused",
+    "configuration/every-subset-in-use-has-pods",
+    "configuration/the-mesh-allows-something",
+    "gateways/every-credential-is-served",
     "gateways/every-gateway-resource-is-programmed",
     "gateways/every-generated-gateway-has-its-pods",
     "gateways/every-listener-is-in-order",
@@ -119,6 +122,7 @@ NO_PART_OF_IT = {
     "ambient/every-waypoint-that-is-named-exists",
     "ambient/the-cni-agent-is-on-every-node-that-needs-it",
     "ambient/ztunnel-is-on-every-node-that-needs-it",
+    "mutual-tls/a-namespaces-policy-comes-before-the-meshs",
 }
 
 
