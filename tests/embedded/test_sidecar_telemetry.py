@@ -153,7 +153,8 @@ ASKED = telemetry(providers=[{"name": "jaeger"}], randomSamplingPercentage=100)
         pytest.param({"extensionProviders": [PROVIDER]}, [ASKED], 100, id="telemetry"),
         pytest.param({"extensionProviders": []}, [ASKED], None, id="unknown-provider"),
         pytest.param({"enableTracing": True, "defaultConfig": DEFAULT}, [], 1, id="default"),
-        pytest.param({"defaultConfig": DEFAULT}, [], None, id="default-not-enabled"),
+        pytest.param({"defaultConfig": DEFAULT}, [], 1, id="default-on-unless-it-says-no"),
+        pytest.param({"enableTracing": False, "defaultConfig": DEFAULT}, [], None, id="off"),
         pytest.param(
             {"enableTracing": True, "defaultConfig": DEFAULT},
             [telemetry(disableSpanReporting=True)],
