@@ -64,7 +64,10 @@ NOT_RECORDED = {
     "configuration/the-mesh-allows-something": "there was no AuthorizationPolicy",
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
-NOUNS_NOT_RECORDED = {"api_gateway", "api_client", "api_gateways", "ambient", "waypoints"}
+NOUNS_NOT_RECORDED = {
+    *("api_gateway", "api_client", "api_gateways", "ambient", "waypoints"),
+    "clash",  # it applies something
+}
 # Claims of what flows between pods: nothing flows in a recording.
 FLOWING = "sidecars"
 # What a mesh that was installed otherwise was recorded with: installed, and the sample injected.
@@ -151,7 +154,10 @@ REQUESTED = [
     if not left_out(claim) and noun not in NOUNS_NOT_RECORDED and feature != FLOWING
 ]
 REQUESTED += [
-    pytest.param(variant, noun, test, arguments, id=f"{variant} {claim}")
+    pytest.param(
+        *(variant, noun, test, arguments),
+        id=" ".join([variant, claim, *arguments.values()]),
+    )
     for variant, (_, _, _, features) in VARIANTS.items()
     for claim, noun, feature, test, arguments in claims()
     if noun in VARIANTS_NOUNS

@@ -124,9 +124,10 @@ class Mesh:
     def requests(self, *_: Any, **__: Any) -> tuple[MeshAnswer, ...]:
         return (self.answers,) * 10
 
-    def get(self, kind: str, _name: str, _namespace: str) -> Any:
-        if kind == "configmaps":
-            return {"data": {"root-cert.pem": "".join(pem(ROOT))}}
+    def list(self, _kind: str, _namespace: str, **_: Any) -> list[Any]:
+        return [{"data": {"root-cert.pem": "".join(pem(ROOT))}}]
+
+    def get(self, _kind: str, _name: str, _namespace: str) -> Any:
         return {"spec": {"serviceAccountName": "seatrial-server"}}
 
     @contextmanager
