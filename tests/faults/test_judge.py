@@ -47,7 +47,7 @@ def test_a_fault_that_is_noticed_as_its_entry_says_is_right() -> None:
         ({"gateway__other": ("failed", "ouch")}, "gateway/other failed and should not: ouch"),
         ({"gateway__other": ("error", "a bug")}, "gateway/other is an error: a bug"),
         ({"restart__again": ("passed", "")}, "blocked stages [], expected [12]"),
-        ({"restart__more": ("blocked", "blocked by b")}, "blocked by more than one cause"),
+        ({"restart__more": ("blocked", "blocked by b")}, "stage 12 is blocked by more than one"),
     ],
     ids=["passes", "is-blocked", "fails-too", "error", "nothing-blocked", "two-causes"],
 )
