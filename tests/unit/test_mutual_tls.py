@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -189,8 +190,14 @@ def test_requests_that_are_counted_as_plain_text_are_reported() -> None:
         Mesh(Handshake((), ""), [counted(5), *[both] * 9]).seen().expect_counted()
 
 
-def test_a_mesh_without_telemetry_counts_nothing() -> None:
-    with pytest.raises(NotTested, match="telemetry is off"):
+def test_a_mesh_whose_configuration_counts_nothing_is_not_waited_for() -> None:
+    seen = replace(Mesh(Handshake((), "")).seen(), no_metrics="nobody names a provider")
+    with pytest.raises(NotTested, match="no requests are counted: nobody names a provider"):
+        seen.expect_counted()
+
+
+def test_a_proxy_that_counts_nothing_although_it_should_is_reported() -> None:
+    with pytest.raises(ClaimFailed, match="got none"):
         Mesh(Handshake((), ""), ["# nothing\n"] * 9).seen().expect_counted()
 
 
