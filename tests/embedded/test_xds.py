@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.providers.embedded.dataplane.xds import SOCKET, Discovery
 
-SECRET = "ROOTCA"  # noqa: S105 - its name
+SECRET = "ROOTCA"
 REFUSED = {"error_detail": {"message": "no certificate"}}
 
 
