@@ -157,12 +157,14 @@ def _lines(run: Run, edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
             found.setdefault(name, [])
     for name, ready in seen["endpoints"].items():
         found.setdefault(name, []).append(f"endpoints: {ready}")
-    requests = {(e.target, version): n for e in edges for version, n in e.versions.items()}
+    requests = Counter[tuple[str, str]]()
+    for edge in edges:
+        requests.update({(edge.target, version): n for version, n in edge.versions.items()})
     for workload, proxy in sorted(proxies_of(seen).items()):
         versioned = _VERSIONED.fullmatch(workload)
         name, version = versioned.group("app", "version") if versioned else (workload, "")
         known = [version, f"proxy {proxy}" if proxy else "with a proxy"]
-        times = requests.get((name, version), 0)
+        times = requests[name, version]
         known += [f"{times} req."] if times else []
         found.setdefault(name, []).append(" · ".join(filter(None, known)))
     if seen["version"].get(ISTIOD) or seen["proxies"]:

@@ -53,6 +53,12 @@ BAD = [
     ),
     pytest.param(("--inject-fault", FAULT + "x"), 4, f"did you mean {FAULT}", id="near fault"),
     pytest.param(
+        ("--inject-fault", FAULT, "--inject-fault", "dns-down"),
+        4,
+        "one fault a run",
+        id="two faults",
+    ),
+    pytest.param(
         ("--prove", "--only-fault", LIVELY + "x"),
         4,
         f"did you mean {LIVELY}",
