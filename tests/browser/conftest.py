@@ -69,11 +69,11 @@ def test_istiod_is_rolled_out(control_plane):
                 next_steps=["kubectl -n istio-system describe deployment istiod"])
 """
 WEBHOOKS = """
-@so("The injector results.")
+@so("The injector results.", asks_istiod=True)
 def test_the_injector_answers(control_plane):
     inspected_one(1)
 
-@so("The validator results.")
+@so("The validator results.", asks_istiod=True)
 def test_the_validator_answers(control_plane):
     inspected_one(1)
 """

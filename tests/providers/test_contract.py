@@ -169,7 +169,7 @@ def test_access_is_of_use_and_says_what_it_is_worth(case: Case) -> None:
         assert access.evidence == case.evidence
         assert access.provider == case.name
         assert access.kubeconfig.stat().st_mode & 0o077 == 0
-        assert access.features <= set(get_args(Feature)) | set(ACCESS_PATHS)
+        assert access.features <= {*get_args(Feature), *ACCESS_PATHS, "mesh-writes"}
         names = access.namespaces
         assert len({names.sample, names.outside, names.labelled}) == 3
         kube = Kube.connect(access)

@@ -28,7 +28,7 @@ sys.addaudithook(press)
 STARTS = [
     pytest.param("fixtures.run", "_pytest.config", id="tox, pytest"),
     pytest.param("fixtures.run", "jinja2", id="tox, a plugin of pytest"),
-    pytest.param("fixtures.run", "kubernetes", id="tox, a library of ours"),
+    pytest.param("fixtures.run", "tenacity", id="tox, a library of ours"),
     pytest.param("pytest", "fixtures.run.timeline", id="pytest, a plugin of ours"),
     pytest.param("pytest", "reports.terminal", id="pytest, the last plugin of ours"),
 ]
@@ -72,7 +72,7 @@ def test_ctrl_c_while_collecting_is_the_runs_own(tmp_path: Path) -> None:
     ("command", "at"),
     [
         (("fixtures.providers.embedded", "--istio-version=1.31", "--kubeconfig=kc"), "asyncio"),
-        (("fixtures.providers", "clean"), "kubernetes"),
+        (("fixtures.providers", "clean"), "tenacity"),
         (("fixtures.faults.matrix",), "concurrent.futures"),
         (("reports", "compare", "a", "b"), "jinja2"),
     ],
