@@ -19,16 +19,6 @@ def test_requests_between_services_are_mutual_tls(mutual_tls: MutualTls) -> None
 
 
 @claim(
-    "A server in the mesh is told the identity of its caller, which is its ServiceAccount's.",
-    source="Istio, identity; Envoy: header x-forwarded-client-cert, By and URI",
-    hint="Without the header the request came as plain text, or a setting of the mesh removes it.",
-    feature="sidecars",
-)
-def test_a_server_is_told_who_calls(mutual_tls: MutualTls) -> None:
-    mutual_tls.expect_callers_known()
-
-
-@claim(
     "Each workload serves a certificate of its own identity that the mesh's root issued.",
     source="Istio, identity and certificate management; the SPIFFE X.509-SVID",
     hint="The notes say how long each is left. A proxy that is not renewed: is istiod reached?",
@@ -36,6 +26,16 @@ def test_a_server_is_told_who_calls(mutual_tls: MutualTls) -> None:
 )
 def test_each_workload_serves_its_own_certificate(mutual_tls: MutualTls) -> None:
     mutual_tls.expect_own_certificates()
+
+
+@claim(
+    "A server in the mesh is told the identity of its caller, which is its ServiceAccount's.",
+    source="Istio, identity; Envoy: header x-forwarded-client-cert, By and URI",
+    hint="Without the header the request came as plain text, or a setting of the mesh removes it.",
+    feature="sidecars",
+)
+def test_a_server_is_told_who_calls(mutual_tls: MutualTls) -> None:
+    mutual_tls.expect_callers_known()
 
 
 @claim(

@@ -204,8 +204,16 @@ def test_a_proxy_that_counts_nothing_although_it_should_is_reported() -> None:
 def test_requests_that_are_not_answered_are_not_counted() -> None:
     mesh = Mesh(Handshake((), ""), ["# nothing\n"] * 9)
     mesh.answers = answer(status=503, body="no healthy upstream")
-    with pytest.raises(ClaimFailed, match="10 x 503"):
+    with pytest.raises(ClaimFailed, match="10 x 503") as failed:
         mesh.seen().expect_counted()
+    # The same words as where its certificate is the wrong one, so that both are one failure.
+    assert [cause.partition(" to ")[0] for cause in failed.value.causes] == [
+        "no request in the mesh gets through"
+    ]
+    wrong = Mesh(Handshake((), "TLSv1.2")).seen()
+    with pytest.raises(ClaimFailed) as served:
+        wrong.expect_own_certificates()
+    assert served.value.causes[0].startswith("no request in the mesh gets through to ")
 
 
 # What is logged
