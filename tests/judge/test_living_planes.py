@@ -288,6 +288,18 @@ def test_living_b5_a_module_that_never_came_is_noticed_although_it_is_acknowledg
     assert words in text
 
 
+@pytest.mark.parametrize(("namespace", "for_all"), [("root", True), ("istio-system", False)])
+def test_living_b5_the_plugins_for_all_are_those_of_the_root_namespace(
+    namespace: str, *, for_all: bool
+) -> None:
+    kube, _, _ = mesh()
+    kube.get("configmaps", "istio", "istio-system")["data"]["mesh"] += "\nrootNamespace: root\n"
+    filtered(kube, namespace, {"rules_stat_prefix": "wasm-default-deny"})
+    assert f"WasmPlugin {namespace}/filter in pod " in message(kube)
+    of_the_sample = {pod["metadata"]["name"] for pod in kube.list("pods", "bookinfons")}
+    assert bool(of_the_sample & set(kube.fetched)) == for_all
+
+
 def test_living_h_a_module_that_came_is_as_it_should_be() -> None:
     kube, _, _ = mesh()
     filtered(kube, "bookinfons", MODULE)

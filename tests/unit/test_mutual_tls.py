@@ -21,6 +21,7 @@ from fixtures.claims.observations import Observations, observing
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.mutual_tls import PAGES, MutualTls, TrustDomain, reported
 from fixtures.istio.releases.options import MeshOptions
+from fixtures.istio.telemetry import Telemetry
 from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.k8s import Reply
 from fixtures.k8s.pod import Pod
@@ -191,7 +192,8 @@ def test_requests_that_are_counted_as_plain_text_are_reported() -> None:
 
 
 def test_a_mesh_whose_configuration_counts_nothing_is_not_waited_for() -> None:
-    seen = replace(Mesh(Handshake((), "")).seen(), no_metrics="nobody names a provider")
+    silent = Telemetry(no_metrics="nobody names a provider")
+    seen = replace(Mesh(Handshake((), "")).seen(), telemetry=silent)
     with pytest.raises(NotTested, match="no requests are counted: nobody names a provider"):
         seen.expect_counted()
 

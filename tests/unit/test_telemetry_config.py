@@ -46,6 +46,7 @@ def read(mesh: Body, *telemetries: Body, filters: tuple[str, ...] = ()) -> Telem
     return Telemetry.read(kube, "", ROOT, SAMPLE)
 
 
+ELSEWHERE: Body = {**COUNTED, "rootNamespace": "root"}
 OFF: Body = {"overrides": [{"match": {"metric": "REQUEST_COUNT"}, "disabled": True}]}
 CLIENT_OFF: Body = {"overrides": [{"match": {"mode": "CLIENT"}, "disabled": True}]}
 
@@ -61,6 +62,8 @@ CLIENT_OFF: Body = {"overrides": [{"match": {"mode": "CLIENT"}, "disabled": True
         (read(COUNTED, telemetry(SAMPLE, **OFF)), "Telemetry bookinfons/x turns"),
         (read(COUNTED, telemetry(ROOT, overrides=[{"disabled": True}])), "istio-system/x turns"),
         (read(COUNTED, telemetry(SAMPLE, **CLIENT_OFF)), ""),
+        (read(ELSEWHERE, telemetry("root", **OFF)), "Telemetry root/x turns"),
+        (read(ELSEWHERE, telemetry(ROOT, **OFF)), ""),
         (read(COUNTED, telemetry(SAMPLE, selector={"matchLabels": {"a": "b"}}, **OFF)), ""),
     ],
 )
