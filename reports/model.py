@@ -40,7 +40,7 @@ ENDED = {0, 1, 12}
 WARNING = "WARNING: "
 # Missing claims that the verdict's sentence names; the others are counted.
 NAMED = 3
-UNTESTED = "suites/ledger.txt requires it, and there was no such claim"
+UNTESTED = "the ledger requires it, and there was no such claim"
 WORTH = (
     "A rehearsal runs over the embedded, simulated cluster and proves nothing about a real one."
 )
