@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.run import kind_options, options
 from reports.__main__ import parser
+from reports.metrics import PREFIX, TEXTS
 from reports.model import EXIT_WORDS
 from reports.terminal import failures
 from tests.small_runs import ROOT
@@ -58,3 +59,9 @@ def test_each_option_that_the_pages_name_exists() -> None:
 def test_each_exit_code_is_documented(code: int) -> None:
     text = (DOCS / "reading-a-failure.md").read_text(encoding="utf-8")
     assert re.search(rf"(^|· |·\n){code} ", text, re.MULTILINE)
+
+
+def test_each_gauge_is_documented() -> None:
+    text = (DOCS / "reports.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    assert dict(rows) == TEXTS
