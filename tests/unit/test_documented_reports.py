@@ -49,7 +49,7 @@ def test_the_commands_of_the_release_check_exist() -> None:
 
 def test_each_option_that_the_pages_name_exists() -> None:
     declaring = (options, kind_options, nightly_options, reports_command)
-    known = "".join(Path(module.__file__).read_text() for module in declaring)
+    known = "".join(Path(str(module.__file__)).read_text() for module in declaring)
     known += '"--context"'  # kubectl's
     for page in PAGES:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / page).read_text()))
