@@ -60,7 +60,8 @@ class Fact:
 
 def article(run: Run, table: str = "", claims: str = "") -> str:
     """The page's content, without its frame; see `page`."""
-    return _JINJA.get_template("report.html.jinja2").render(
+    return render(
+        "report.html.jinja2",
         run=run,
         tone=tone(run),
         facts=tuple(facts(run)),
@@ -89,13 +90,27 @@ def page(run: Run, table: str = "", claims: str = "") -> str:
         table: the name of pytest-html's page beside it.
         claims: the address of docs/claims.md (`reports.guide`); empty where it cannot be linked.
     """
-    style = STYLE.read_text(encoding="utf-8")
-    title = escape(title_of(run))
+    return document(title_of(run), article(run, table, claims))
+
+
+def render(template: str, **data: object) -> str:
+    """The content of a page, of a template of this folder."""
+    return _JINJA.get_template(template).render(data)
+
+
+def document(title: str, body: str, style: str = "") -> str:
+    """The frame of every page: self-contained, in one style.
+
+    Args:
+        title: what a browser's tab shows.
+        body: the page's content, as HTML.
+        style: rules of this page alone.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>{title}</title><style>{style}</style></head>"
-        f"<body>{article(run, table, claims)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE.read_text(encoding='utf-8')}{style}</style>"
+        f"</head><body>{body}</body></html>\n"
     )
 
 

@@ -72,6 +72,8 @@ class Stored:
     complete: bool
     partial: bool
     reason: str
+    exit_code: int
+    seconds: float
     claims: Mapping[str, StoredClaim]
     waits: Mapping[str, float]
     seen: Mapping[str, Mapping[str, str]]
@@ -130,6 +132,8 @@ class Stored:
             complete=_is(data["complete"], bool),
             partial=_is(data["partial"], bool),
             reason=_is(data["reason"], str),
+            exit_code=_is(data["exit_code"], int),
+            seconds=float(data["seconds"]),
             claims={claim.id: claim for claim in claims},
             waits=_waits(_is(data["waits"], list)),
             seen={k: _texts(v) for k, v in _is(data["seen"], dict).items()} if form > 1 else {},

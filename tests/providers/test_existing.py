@@ -374,7 +374,7 @@ def must_be_gone(kube: Kube, labels: str) -> None:
         raise ClaimFailed(f"pods {labels}", expected="none", got="some")
 
 
-def test_a_newer_kubernetes_is_a_warning_and_one_claim(
+def test_living_h11_a_newer_kubernetes_is_a_warning_and_one_claim(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     home = tmp_path_factory.mktemp("newer")

@@ -85,7 +85,7 @@ def test_the_default_format_has_every_operator_of_the_releases() -> None:
 # Other formats
 
 
-def test_a_line_in_json_is_read() -> None:
+def test_living_h7_a_line_in_json_is_read() -> None:
     line = mesh(accessLogEncoding="JSON").parse(
         json.dumps(
             {

@@ -84,7 +84,9 @@ def route(name: str, to: str = "of-istio", **more: str) -> Body:
 OLD_TLS = definition("tlsroutes", "v1.4.1", "experimental")
 
 
-def test_what_istiod_ignores_is_reported_with_its_objects_and_both_bundles(golden: Golden) -> None:
+def test_living_b9_what_istiod_ignores_is_reported_with_its_objects_and_both_bundles(
+    golden: Golden,
+) -> None:
     cluster = Cluster(OLD_TLS).add("tlsroutes", route("b"), route("a"), route("c", "of-other"))
     with pytest.raises(ClaimFailed) as caught:
         cluster.request()

@@ -88,7 +88,7 @@ def workloads(*pods: Body, day: date = DAY) -> Workloads:
         ),
     ],
 )
-def test_an_image_of_a_pod_in_the_mesh_counts(body: Body) -> None:
+def test_living_b10_an_image_of_a_pod_in_the_mesh_counts(body: Body) -> None:
     with pytest.raises(ClaimFailed, match=rf"{OLD} \(.*\) in Deployment shop/web \({ENDS}\)"):
         workloads(body).expect_lasting_registries()
     workloads(body, day=date(2026, 10, 31)).expect_lasting_registries()

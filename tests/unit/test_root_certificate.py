@@ -74,7 +74,7 @@ def test_a_namespace_that_is_not_active_is_not_expected(gone: Body) -> None:
     expect(FakeKube({f"v1/{kind}": bodies for kind, bodies in mesh(gone).items()}))
 
 
-def test_a_killed_istiod_may_first_have_to_become_the_leader() -> None:
+def test_living_h8_a_killed_istiod_may_first_have_to_become_the_leader() -> None:
     waits = [lambda _: None] * 3
     kube = Changing(
         *waits, lambda k: k.add("configmaps", certificate("shop")), **mesh(namespace("shop"))
