@@ -86,7 +86,7 @@ def test_the_architecture_repeats_each_import_contract() -> None:
     assert [c["name"] for c in contracts if c["name"] not in text] == []
 
 
-@pytest.mark.parametrize("page", ["claims", "nouns", "versions"])
+@pytest.mark.parametrize("page", ["claims", "nouns", "versions", "schema"])
 def test_a_page_that_is_made_is_what_it_was_made_of(page: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"reports.{page}_page", "--check"],

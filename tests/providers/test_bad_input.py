@@ -76,6 +76,25 @@ BAD = [
         "did you mean ingress-gateway",
         id="feature",
     ),
+    pytest.param(("--mesh", "ambiant"), 4, "did you mean ambient", id="near mesh"),
+    pytest.param(
+        ("--mesh", "ambient", "--istio-version", "1.23.6"),
+        11,
+        "--mesh ambient: ambient mode is stable since 1.24, not in Istio 1.23.6",
+        id="ambient mode of an old Istio",
+    ),
+    pytest.param(
+        ("--mesh", "ambient", "--provider", "kind", "--istio-set", "profile=demo"),
+        4,
+        "--istio-set profile=demo: --mesh ambient installs profile ambient",
+        id="ambient mode and a profile",
+    ),
+    pytest.param(
+        ("--mesh", "ambient", "--provider", "existing", "--kube-context", "here"),
+        4,
+        "--mesh: a mesh that is there is tested as it is",
+        id="the mode of a mesh that is there",
+    ),
     pytest.param(
         ("--kubeconfig", "x"), 4, "--kubeconfig: only with --provider existing", id="kubeconfig"
     ),
@@ -113,6 +132,12 @@ BAD = [
     ),
     pytest.param(
         ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
+    ),
+    pytest.param(
+        ("--provider", "embedded", "--istio-dir", "."),
+        4,
+        "--istio-dir: only with --provider kind or existing",
+        id="a release for the embedded cluster",
     ),
     pytest.param(
         ("--provider", "kind", "--gateway-api", "1.7"),

@@ -13,8 +13,8 @@ from fixtures.providers.base import MESH, HostNotFit, ProvisioningFailed
 from fixtures.providers.existing.planes import Plane, Planes
 from fixtures.providers.kind import Kind
 from fixtures.providers.kind.installing import (
+    AMBIENT_CHARTS,
     CHARTS,
-    CNI_CHART,
     Installation,
     _as_helm,
     install,
@@ -145,7 +145,7 @@ def have_helm(machine: FakeTools) -> None:
     helm = machine.home / "bin" / "helm"
     helm.write_bytes((machine.home / "script").read_bytes())
     helm.chmod(0o755)
-    for _, chart in (*CHARTS, CNI_CHART):
+    for _, chart in {*CHARTS, *AMBIENT_CHARTS}:
         (machine.istio / "manifests" / "charts" / chart).mkdir(parents=True)
 
 
@@ -164,6 +164,29 @@ def test_helm_installs_the_four_charts_in_their_order(machine: FakeTools) -> Non
     assert ["--wait" in call for call in calls] == [True, True, False, False]
     waited = [call.split("deployment/")[1].split()[0] for call in machine.calls("kubectl -")[1:3]]
     assert waited == ["istio-ingressgateway", "istio-egressgateway"]
+
+
+def test_ambient_mode_is_installed_by_its_profile_and_then_expected(machine: FakeTools) -> None:
+    machine.answer((INSTALL.replace("demo", "ambient"), {}))
+    with provider(machine, how=Installation(profile="ambient")).provide() as access:
+        assert access.data_plane == "ambient"
+        assert access.has("ambient")
+        assert access.has("ambient-traffic")
+        assert not access.has("sidecars")
+    [call] = machine.calls("istioctl install")
+    assert "--set profile=ambient -y" in call
+
+
+def test_helm_installs_ambient_mode_without_gateways(machine: FakeTools) -> None:
+    have_helm(machine)
+    machine.answer((r"helm upgrade --install .*", {}))
+    how = Installation(by="helm", profile="ambient")
+    with provider(machine, how=how).provide():
+        pass
+    calls = machine.calls("helm")
+    assert [call.split()[3] for call in calls] == ["istio-base", "istiod", "istio-cni", "ztunnel"]
+    assert all("--set profile=ambient" in call and "--wait" in call for call in calls)
+    assert not [call for call in machine.calls("kubectl -") if "rollout" in call]
 
 
 @pytest.mark.parametrize(("istio", "reported"), [("1.20.8", False), ("1.21.0", True)])
