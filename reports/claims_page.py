@@ -50,7 +50,7 @@ def claims() -> list[Claim]:
         code = pytest.main([str(ROOT / "suites"), "--collect-only", "-q"], plugins=[listener])
     if code:
         raise SystemExit(f"the suites cannot be read:\n{output.getvalue()}")
-    return sorted(listener.claims, key=lambda claim: claim.stage.number)
+    return sorted(listener.claims, key=lambda claim: claim.stage.place)
 
 
 def page(found: list[Claim]) -> str:

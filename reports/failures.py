@@ -152,7 +152,7 @@ def _causes_of(one: Result | BrokenStage, causes: list[_Cause]) -> list[_Cause]:
 def _failure(cause: _Cause, results: Sequence[Result]) -> Failure:
     stages = [*(r.claim.stage for r in cause.claims), *(b.stage for b in cause.preparations)]
     return Failure(
-        stage=min(stages, key=lambda stage: stage.number),
+        stage=min(stages, key=lambda stage: stage.place),
         claims=tuple(cause.claims),
         preparations=tuple(cause.preparations),
         blocked=tuple(result for result in results if result.blocked_by in cause.broken),
@@ -160,11 +160,12 @@ def _failure(cause: _Cause, results: Sequence[Result]) -> Failure:
     )
 
 
-def _order(one: Result | BrokenStage) -> tuple[float, bool]:
+def _order(one: Result | BrokenStage) -> tuple[float, int, bool]:
     """By stage, but for one that explains an earlier one; its claims before its preparation."""
     stage = one.claim.stage if isinstance(one, Result) else one.stage
-    before = min((BY_NAME[name].number for name in stage.explains), default=stage.number + 1)
-    return min(before - 0.5, stage.number), isinstance(one, BrokenStage)
+    place, own = stage.place
+    before = min((BY_NAME[name].number for name in stage.explains), default=place + 1)
+    return min(before - 0.5, place), own, isinstance(one, BrokenStage)
 
 
 def _explained(found: Sequence[Failure]) -> tuple[Failure, ...]:

@@ -183,5 +183,5 @@ def images(run: Run) -> tuple[tuple[str, str, str], ...]:
 
 def files(run: Run, failure: Failure) -> tuple[str, ...]:
     """The files that were collected when a failure's stage failed."""
-    folder = f"{failure.stage.number:02}-{failure.stage.name}/"
+    folder = f"{failure.stage.folder}/"
     return tuple(name for name in run.diagnostics if name.startswith(folder))

@@ -19,7 +19,7 @@ from fixtures.claims.waiting import wait_policy
 from fixtures.istio.releases.webhooks import OVERRIDES
 from fixtures.k8s import Kube
 from fixtures.providers.base import DEMO
-from fixtures.run.stages import STAGES, stage_of
+from fixtures.run.stages import STAGES, SUITE
 from tests.judge.replay import ISTIOD, Replay, page, replayed
 from tests.judge.world import World, access_of
 from tests.recordings import BY_HAND
@@ -65,7 +65,7 @@ NOT_RECORDED = {
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
 NOUNS_NOT_RECORDED = {
-    *("api_gateway", "api_client", "api_gateways", "ambient", "waypoints"),
+    *("api_gateway", "api_client", "api_gateways", "ambient", "ztunnels", "waypoints"),
     "clash",  # it applies something
 }
 # Claims of what flows between pods: nothing flows in a recording.
@@ -128,7 +128,7 @@ def claims() -> Iterator[tuple[str, str, str, Callable[..., None], dict[str, Any
     for stage in STAGES:
         for path in stage.modules():
             module = importlib.import_module(f"suites.{path.stem}")
-            assert stage_of(module.__name__) == stage
+            assert SUITE.of(path) == stage
             for name, test in vars(module).items():
                 marks = {mark.name: mark for mark in getattr(test, "pytestmark", ())}
                 if not name.startswith("test_") or "claim" not in marks:

@@ -11,7 +11,7 @@ from fixtures.providers.base import NO_SIDECARS, OF_SIDECARS, Access
 from fixtures.providers.kind.gateway_api import Wanted
 from fixtures.run.cluster import gateway_api, installation
 from fixtures.run.settings import KindSettings, Settings
-from fixtures.run.stages import BY_NAME, needed_by
+from fixtures.run.stages import BY_NAME, SUITE
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
@@ -36,7 +36,7 @@ def test_a_sample_in_ambient_mode_is_asked_nothing_about_sidecars() -> None:
 def test_without_injection_the_gateway_still_needs_the_sample() -> None:
     assert set(OF_SIDECARS) <= set(BY_NAME)
     for name in ("gateway", "workloads"):
-        needed = needed_by(BY_NAME[name], without=OF_SIDECARS)
+        needed = SUITE.needed_by(BY_NAME[name], without=OF_SIDECARS)
         assert BY_NAME["sample"] in needed
 
 
