@@ -1,8 +1,9 @@
-"""Stage 14: ambient mode, as far as the API tells; not claimed of a mesh with sidecars alone."""
+"""Stage 14: ambient mode, by the API and by the pages of ztunnel; nothing is sent or changed."""
 
 from fixtures.claims import claim
 from fixtures.istio.ambient import Ambient
 from fixtures.istio.waypoints import Waypoints
+from fixtures.istio.ztunnels import Ztunnels
 
 CAPTURE = "Istio, ambient data plane: ztunnel node proxy, pods are captured by the CNI plugin"
 WAYPOINTS = "Istio, configure waypoint proxies: label istio.io/use-waypoint"
@@ -61,3 +62,57 @@ def test_every_waypoint_that_is_named_exists(waypoints: Waypoints) -> None:
 )
 def test_every_policy_is_enforced(waypoints: Waypoints) -> None:
     waypoints.expect_policies()
+
+
+@claim(
+    "Every ztunnel says by its own page that it is ready.",
+    source="ztunnel, src/readiness: port 15021, /healthz/ready",
+    hint="It waits for its configuration from istiod, and for the agent of the CNI plugin.",
+)
+def test_every_ztunnel_says_that_it_is_ready(ztunnels: Ztunnels) -> None:
+    ztunnels.expect_ready()
+
+
+@claim(
+    "Every agent of the CNI plugin says by its own page that its plugin is in place.",
+    source="cni/pkg/install: port 8000, /readyz, while the plugin's configuration is valid",
+    hint="Does another CNI plugin write over the node's chain? The agent's log names the file.",
+)
+def test_every_cni_agent_says_that_its_plugin_is_in_place(ztunnels: Ztunnels) -> None:
+    ztunnels.expect_agents_ready()
+
+
+@claim(
+    "Every ztunnel is at most one minor version older or newer than istiod.",
+    source="Istio, upgrade of ambient mode: istiod first, then the CNI plugin and ztunnel",
+    hint="Is there a revision of istiod that ztunnel was forgotten at?",
+)
+def test_no_ztunnel_is_too_old_or_too_new(ztunnels: Ztunnels) -> None:
+    ztunnels.expect_versions()
+
+
+@claim(
+    "Every ztunnel is connected to istiod and has the configuration that it was sent.",
+    source="istiod, /debug/syncz: for each type of resource what was sent and acknowledged",
+    hint="Not connected: can its node reach istiod's port 15012? Its log names the error.",
+)
+def test_every_ztunnel_is_in_sync(ztunnels: Ztunnels) -> None:
+    ztunnels.expect_in_sync()
+
+
+@claim(
+    "Every ztunnel serves the captured pods of its node by HBONE, and no others.",
+    source="ztunnel, /config_dump: workloadState and protocol; metric workload_manager_*",
+    hint="Restart the agent of the CNI plugin on that node: it sends ztunnel all of its pods.",
+)
+def test_ztunnel_serves_exactly_the_captured_pods(ztunnels: Ztunnels) -> None:
+    ztunnels.expect_served()
+
+
+@claim(
+    "Every ztunnel holds a certificate of its own for each identity on its node, renewed in time.",
+    source="ztunnel, /config_dump: certificates; renewed when half of their life is over",
+    hint="ztunnel requests them from istiod, which must know the ServiceAccount and the node.",
+)
+def test_ztunnels_certificates_are_renewed_in_time(ztunnels: Ztunnels) -> None:
+    ztunnels.expect_certificates()

@@ -56,6 +56,16 @@ OF_CNI = {
 }
 
 
+# Claims of a mesh in ambient mode, which is stable since this release; others are broken in any.
+AMBIENT_SINCE = "1.24"
+
+
+def of_ambient(claim: str) -> bool:
+    """Whether a claim is only tested, and so only broken, in a mesh that is in ambient mode."""
+    by = {fault.mesh for fault in CATALOGUE.values() if fault.must_fail(claim)}
+    return by == {"ambient"}
+
+
 def unbroken(claims: AbstractSet[str], versions: Pair, *, cni: bool) -> set[str]:
     """The claims that no fault makes fail on a mesh of these versions."""
     place = sidecar_place(versions.istio, [versions.kube]).place
@@ -64,16 +74,27 @@ def unbroken(claims: AbstractSet[str], versions: Pair, *, cni: bool) -> set[str]
         for fault in CATALOGUE.values()
         if fault.fits(versions.istio, place, cni=cni)
     ]
+    in_ambient = [
+        fault
+        for fault in CATALOGUE.values()
+        if fault.fits(versions.istio, place, cni=True, mesh="ambient")
+    ]
     brought = {row.id for row in ADDONS if row.holds(versions.istio)}
     of_one = re.compile(r"addons/.*\[(.+)\]")  # the claims with one test an add-on
     tested = {c for c in claims if not (of := of_one.fullmatch(c)) or of[1] in brought}
     tested -= OF_CNI[not cni]
+    if version(versions.istio) < version(AMBIENT_SINCE):
+        tested -= {c for c in tested if of_ambient(c)}
     if not any(fault in faults for fault in gateway_api.FAULTS):  # nor is that API served
         of_it = [f for f in CATALOGUE.values() if f.since == gateway_api.SINCE]
         tested -= {c for c in tested if any(f.must_fail(c) for f in of_it)}
     if version(versions.istio) < version(CHOOSY_SINCE):  # this istiod ignores no definition
         tested -= {"installation/the-gateway-api-in-use-is-watched"}
-    return {c for c in tested if not any(fault.must_fail(c) for fault in faults)}
+    return {
+        claim
+        for claim in tested
+        if not any(f.must_fail(claim) for f in (in_ambient if of_ambient(claim) else faults))
+    }
 
 
 def without_fault(claims: AbstractSet[str]) -> list[str]:

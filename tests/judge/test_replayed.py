@@ -65,7 +65,7 @@ NOT_RECORDED = {
 }
 # Nor was the Gateway API there: its claims have nouns of their own.
 NOUNS_NOT_RECORDED = {
-    *("api_gateway", "api_client", "api_gateways", "ambient", "waypoints"),
+    *("api_gateway", "api_client", "api_gateways", "ambient", "ztunnels", "waypoints"),
     "clash",  # it applies something
 }
 # Claims of what flows between pods: nothing flows in a recording.

@@ -35,6 +35,7 @@ from fixtures.istio.sample import PlainSample, Sample
 from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
+from fixtures.istio.ztunnels import Ztunnels
 from fixtures.k8s import Kube
 from fixtures.k8s.termination import Termination
 from fixtures.providers.base import Access
@@ -153,6 +154,9 @@ class World:
 
     def ambient(self) -> Ambient:
         return Ambient(self.kube("ambient"))
+
+    def ztunnels(self) -> Ztunnels:
+        return Ztunnels(self._cluster(self.kube("ambient")), self.ambient())
 
     def configuration(self) -> Configuration:
         return Configuration(self.kube("workloads"), revision=self.access.revision)

@@ -5,7 +5,8 @@ Only tests use it; what it answers stands in `tests.recordings`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -63,6 +64,16 @@ class FakeKube:
         times = (b["metadata"].get("creationTimestamp") for v in self._kinds.values() for b in v)
         newest = max(filter(None, times), default="2026-01-01T00:00:00Z")
         return datetime.fromisoformat(newest).timestamp() + 3600
+
+    @contextmanager
+    def forwards(self, pod: str, namespace: str, *ports: int) -> Iterator[Any]:
+        """Each port by itself, as `forward` of those that have one answers."""
+        forward = getattr(self, "forward")  # noqa: B009  # of the fakes that have one
+        with ExitStack() as stack:
+            every = [stack.enter_context(forward(pod, namespace, port)) for port in ports]
+            for one, port in zip(every, ports, strict=True):
+                one.port = port
+            yield every
 
     def raw(self, path: str) -> Any:
         if path not in self._raw:

@@ -33,7 +33,7 @@ def test_an_answer_that_never_ends_is_cut_off(
 
     monkeypatch.setattr(Forward, "connect", connect)
     monkeypatch.setattr("fixtures.k8s.forward.WHOLE_ANSWER", timeout("it is read", 0.1))
-    forward = Forward(lambda: None, pod="istiod", namespace="istio-system", port=15014)  # type: ignore[arg-type, return-value]  # not opened
+    forward = Forward(lambda: None, pod="istiod", namespace="istio-system", port=15014)
     with theirs, ours:
         theirs.sendall(begun)
         with pytest.raises(Unreachable, match=r"no whole answer; at most 0\.1 s until it is read"):

@@ -1,0 +1,300 @@
+"""What ztunnel says of itself, by the recorded mesh in ambient mode: whole, and broken.
+
+What the API alone says of it is tested in `test_living`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fixtures.claims import ClaimFailed, NotTested, Observations, start_observing
+from fixtures.claims.waiting import wait_policy
+from fixtures.istio.node_pages import AGENT_READY, DUMP, METRICS, READY
+from fixtures.k8s import Body, Refused, Reply
+from tests.judge.replay import ISTIOD, Replay, page
+from tests.judge.world import World, access_of
+from tests.recordings import BY_HAND
+from tests.unit.states import as_kube
+
+RECORDED = BY_HAND["ambient"]
+CLAIMS = (
+    "expect_ready",
+    "expect_agents_ready",
+    "expect_versions",
+    "expect_in_sync",
+    "expect_served",
+    "expect_certificates",
+)
+OFF = "HTTP/1.1 404 Not Found\n\nnot found"
+DETAILS = "spiffe://cluster.local/ns/flat/sa/bookinfo-details"
+
+
+@pytest.fixture(autouse=True)
+def _hurry() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
+
+
+@pytest.fixture
+def kube() -> Replay:
+    """The recorded mesh with the pages of its ztunnel, its agent and istiod."""
+    found = Replay("ambient/bookinfo", apart=True, kubernetes="v1.37.2")
+    found.replies = {
+        (READY, "/healthz/ready"): page("ready"),
+        (DUMP, "/config_dump"): page(RECORDED.text("istio/ztunnel-config_dump.json")),
+        (METRICS, "/metrics"): page(RECORDED.text("istio/ztunnel-metrics.txt")),
+        (AGENT_READY, "/readyz"): page(""),
+        (ISTIOD, "/debug/syncz"): page(RECORDED.text("istio/istiod-syncz.json")),
+    }
+    return found
+
+
+def asked(kube: Replay, claim: str, istio: str = "1.31.0") -> Observations:
+    """What a claim saw of this mesh."""
+    telling = start_observing()
+    ztunnels = World(lambda _: as_kube(kube), access_of(istio, "v1.37.2")).ztunnels()
+    getattr(ztunnels, claim)()
+    return telling
+
+
+def fails(kube: Replay, claim: str, istio: str = "1.31.0") -> str:
+    with pytest.raises(ClaimFailed) as failed:
+        asked(kube, claim, istio)
+    return str(failed.value)
+
+
+def dumped(kube: Replay, change: Callable[[Any], object]) -> None:
+    """Have ztunnel dump something else."""
+    text = RECORDED.text("istio/ztunnel-config_dump.json")
+    dump = json.loads(text)
+    change(dump)
+    kube.replies[DUMP, "/config_dump"] = page(json.dumps(dump))
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_mesh_in_ambient_mode_is_whole(kube: Replay, claim: str) -> None:
+    assert asked(kube, claim).inspected
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_ambient_mode_is_not_claimed_before_it_was_stable(kube: Replay, claim: str) -> None:
+    with pytest.raises(NotTested, match=r"1\.24: .* this is 1\.23\.4"):
+        asked(kube, claim, "1.23.4")
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_mesh_of_sidecars_has_no_ztunnel(claim: str) -> None:
+    of_sidecars = Replay("4-injected")
+    with pytest.raises(NotTested, match="asks for ambient mode"):
+        asked(of_sidecars, claim)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_who_may_forward_no_port_hears_so(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch, claim: str
+) -> None:
+    def get(*_: object) -> Reply:
+        raise Refused(403, message='cannot create resource "pods/portforward"')
+
+    @contextmanager
+    def forward(*_: object) -> Iterator[Any]:
+        yield SimpleNamespace(get=get)
+
+    monkeypatch.setattr(kube, "forward", forward)
+    with pytest.raises(NotTested, match="pods/portforward"):
+        asked(kube, claim)
+
+
+@pytest.mark.parametrize("answer", [OFF, page("<html>"), page('{"workloads": 1}'), None])
+@pytest.mark.parametrize("claim", ["expect_versions", "expect_served", "expect_certificates"])
+def test_a_page_that_is_off_is_no_fault(kube: Replay, claim: str, answer: str | None) -> None:
+    if answer is None:
+        del kube.replies[DUMP, "/config_dump"]
+    else:
+        kube.replies[DUMP, "/config_dump"] = answer
+    with pytest.raises(NotTested, match="no page of 1 pods of ztunnel was seen: "):
+        asked(kube, claim)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_node_that_is_lost_is_left_out(kube: Replay, claim: str) -> None:
+    def lose(node: Body) -> None:
+        for one in node["status"]["conditions"]:
+            one.update(status="Unknown", reason="NodeStatusUnknown")
+
+    kube.change("nodes", "node-1", lose)
+    kube.replies.clear()
+    with pytest.raises(NotTested, match=r"no pod of .* runs"):
+        asked(kube, claim)
+
+
+# Nodes
+
+
+def test_a_ztunnel_that_is_not_ready_is_noticed(kube: Replay) -> None:
+    kube.replies[READY, "/healthz/ready"] = "HTTP/1.1 500 Internal\n\nnot ready, pending: inpod"
+    message = fails(kube, "expect_ready")
+    assert "pod istio-system/ztunnel-lzc6w on node-1 answers 500 (not ready, pending: inpod)" in (
+        message
+    )
+    kube.replies[AGENT_READY, "/readyz"] = "HTTP/1.1 503 Service Unavailable\n\n"
+    assert "pod istio-system/istio-cni-node-sjmzw on node-1 answers 503" in (
+        fails(kube, "expect_agents_ready")
+    )
+
+
+@pytest.mark.parametrize("istiod", ["1.33.0", "1.29.4"])
+def test_a_ztunnel_of_another_time_is_noticed(kube: Replay, istiod: str) -> None:
+    message = fails(kube, "expect_versions", istiod)
+    assert f"at most 1 minor version from istiod's {istiod}, got pod istio-system/ztunnel" in (
+        message
+    )
+    assert " is 1.31.0" in message
+
+
+@pytest.mark.parametrize("istiod", ["1.32.0", "1.30.2"])
+def test_a_ztunnel_in_the_middle_of_an_upgrade_is_fine(kube: Replay, istiod: str) -> None:
+    assert asked(kube, "expect_versions", istiod).inspected == 1
+
+
+def test_what_ztunnel_says_of_its_version_counts_before_its_tag(kube: Replay) -> None:
+    dumped(kube, lambda dump: dump["version"].update(istioVersion="1.28.3"))
+    assert " is 1.28.3" in fails(kube, "expect_versions")
+
+
+def test_a_ztunnel_without_a_version_is_not_claimed(kube: Replay) -> None:
+    def rename(pod: Body) -> None:
+        pod["spec"]["containers"][0]["image"] = "mirror.example/ztunnel:latest"
+
+    kube.change("pods", "ztunnel", rename)
+    with pytest.raises(NotTested, match="which version ztunnel is"):
+        asked(kube, "expect_versions")
+
+
+def test_a_ztunnel_that_istiod_does_not_know_is_noticed(kube: Replay) -> None:
+    kube.replies[ISTIOD, "/debug/syncz"] = page("[]")
+    words = "pod istio-system/ztunnel-lzc6w on node-1: not connected to any istiod"
+    assert words in fails(kube, "expect_in_sync")
+
+
+def test_a_ztunnel_that_did_not_acknowledge_is_noticed(kube: Replay) -> None:
+    entries = json.loads(RECORDED.text("istio/istiod-syncz.json"))
+    entries[0]["resources"]["type.googleapis.com/istio.security.Authorization"]["acked"] = "older"
+    kube.replies[ISTIOD, "/debug/syncz"] = page(json.dumps(entries))
+    assert "STALE: authorization policies not acknowledged" in fails(kube, "expect_in_sync")
+
+
+# Capture
+
+
+def test_a_captured_pod_that_ztunnel_does_not_serve_is_noticed(kube: Replay) -> None:
+    uid = kube.list("pods", "flat", labels="app=details")[0]["metadata"]["uid"]
+    dumped(kube, lambda dump: dump["workloadState"][uid].update(state="Pending"))
+    message = fails(kube, "expect_served")
+    assert "ztunnel-lzc6w counts 7 pods, and 6 are Up" in message
+    assert "pod flat/details-v1-5b954d689-kgdz4 is captured, and not Up at node-1" in message
+
+
+@pytest.mark.parametrize(("protocol", "words"), [("TCP", "TCP"), (None, "unknown")])
+def test_a_captured_pod_that_is_reached_in_plain_text_is_noticed(
+    kube: Replay, protocol: str | None, words: str
+) -> None:
+    def change(dump: Any) -> None:
+        [one] = [w for w in dump["workloads"] if w["name"].startswith("details")]
+        one["protocol"] = protocol
+        if protocol is None:
+            dump["workloads"].remove(one)
+
+    dumped(kube, change)
+    assert f"details-v1-5b954d689-kgdz4 is captured, and {words}" in fails(kube, "expect_served")
+
+
+def test_a_pod_that_ztunnel_serves_unasked_is_noticed(kube: Replay) -> None:
+    kube.change("pods", "details", lambda pod: pod["metadata"].update(annotations={}))
+    message = fails(kube, "expect_served")
+    assert "pod flat/details-v1-5b954d689-kgdz4 does not ask, or is not captured, and is Up" in (
+        message
+    )
+    kube.remove("pods", "details")
+    assert "pod flat/details-v1-5b954d689-kgdz4 is gone, and Up" in fails(kube, "expect_served")
+
+
+# Certificates
+
+
+def issued(name: str, begins: datetime, ends: datetime) -> str:
+    """A certificate as ztunnel shows one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([])
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name)])
+    built = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 7, begins, ends)
+        .add_extension(names, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return base64.b64encode(built.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+def holds(kube: Replay, **changes: Any) -> None:
+    """Have ztunnel hold something else for details."""
+
+    def change(dump: Any) -> None:
+        [one] = [each for each in dump["certificates"] if each["identity"] == DETAILS]
+        one.update(changes)
+
+    dumped(kube, change)
+
+
+def test_the_certificate_that_ends_first_is_noted(kube: Replay) -> None:
+    [line] = asked(kube, "expect_certificates").notes
+    assert "of 5 certificates that of spiffe://cluster.local/ns/flat/sa/" in line
+    assert line.endswith(" h are left")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "ends", "words"),
+    [
+        (DETAILS, -18.5, 5.5, r"5\.5 of its 24 h are left: it was not renewed"),
+        (DETAILS, -30, -6, r"-6\.0 of its 24 h are left: it was not renewed"),
+        (DETAILS, 1, 25, "it is valid from 20"),
+        ("spiffe://cluster.local/ns/flat/sa/x", -1, 23, "it is of spiffe://.*/sa/x"),
+    ],
+    ids=["overdue", "expired", "not yet valid", "another's"],
+)
+def test_a_certificate_that_is_no_good_is_noticed(
+    kube: Replay, name: str, begins: float, ends: float, words: str
+) -> None:
+    now = datetime.fromtimestamp(kube.now(), UTC)
+    pem = issued(name, now + timedelta(hours=begins), now + timedelta(hours=ends))
+    holds(kube, certChain=[{"pem": pem}])
+    with pytest.raises(ClaimFailed, match=f"{DETAILS}, held by pod .*: {words}"):
+        asked(kube, "expect_certificates")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"identity": "spiffe://cluster.local/ns/gone/sa/x"}, "there is none"),
+        ({"state": "Unavailable: forbidden", "certChain": None}, "it is Unavailable: forbidden"),
+        ({"certChain": [{"pem": "bm9uZQ=="}]}, "it is Available, with no certificate"),
+    ],
+    ids=["none", "unavailable", "unreadable"],
+)
+def test_an_identity_without_a_certificate_is_noticed(
+    kube: Replay, changes: dict[str, Any], words: str
+) -> None:
+    holds(kube, **changes)
+    assert f"{DETAILS}, held by pod istio-system/ztunnel-lzc6w: {words}" in (
+        fails(kube, "expect_certificates")
+    )
