@@ -29,6 +29,7 @@ pytest_plugins = [
     "fixtures.setup.gateway_api",
     "fixtures.setup.gateways",
     "fixtures.setup.installation",
+    "fixtures.setup.kube_inject",
     "fixtures.setup.mesh_sample",
     "fixtures.setup.mutual_tls",
     "fixtures.setup.observability",

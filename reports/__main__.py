@@ -1,7 +1,7 @@
-"""`python -m reports`: what is done with reports after a run: compare, bundle, verify.
+"""`python -m reports`: what is done with reports after a run: compare, bundle, verify, fleet.
 
 Ends with 0, 1 for a regression or a bundle that is not whole, 2 for a command line that cannot be,
-4 for a file that cannot be read or written.
+4 for a file that cannot be read or written; `fleet` with the exit code of the worst of its runs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fixtures.run.options import REPORTS
 from reports.bundle import NAME, collect, digest, pack, unpack
 from reports.compare import FORMATS
 from reports.differences import compare
+from reports.fleet import names_of, read
+from reports.fleet_page import PAGE, write
 from reports.stored import FILE, Stored, Unreadable, printable
 
 BAD_INPUT = 4
@@ -48,6 +50,12 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--reports-dir", type=Path, default=Path(REPORTS), metavar="DIR")
     add.add_argument("--output", type=Path, metavar="FILE", help=f"default: DIR/{NAME}")
     add.set_defaults(run=_bundle)
+    add = commands.add_parser("fleet", help="one page of many clusters' reports; the worst's code")
+    text = "folder with a folder of a run's files for each cluster"
+    add.add_argument("folder", type=Path, metavar="DIR", help=text)
+    text = "the clusters that ought to be there, a line each; default: those that are"
+    add.add_argument("--clusters", type=Path, metavar="FILE", help=text)
+    add.set_defaults(run=_fleet)
     add = commands.add_parser("verify", help="whether a bundle is whole and unchanged; else 1")
     add.add_argument("file", type=Path, metavar="FILE")
     add.set_defaults(run=_verify)
@@ -86,6 +94,13 @@ def _bundle(given: argparse.Namespace) -> int:
         raise Unreadable(f"{path}: cannot be written ({e.strerror}); name another file") from None
     _say(f"{path}: {len(files)} files, {path.stat().st_size} bytes", f"sha256 {digest(path)}", run)
     return 0
+
+
+def _fleet(given: argparse.Namespace) -> int:
+    fleet = read(given.folder, names_of(given.clusters) if given.clusters else None)
+    write(fleet, given.folder)
+    _say(fleet.headline, fleet.sentence, str(given.folder / PAGE))
+    return fleet.exit_code
 
 
 def _verify(given: argparse.Namespace) -> int:

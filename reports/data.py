@@ -12,8 +12,8 @@ from fixtures.run.state import Result
 from fixtures.run.timeline import critical_path
 from reports.failures import Failure
 from reports.model import Run, StageRun, Subject
-
-SCHEMA_VERSION = 2
+from reports.past import Streak
+from reports.stored import SCHEMA_VERSION
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -29,13 +29,14 @@ def as_json(run: Run) -> dict[str, Any]:
         "partial": run.partial,
         "reason": run.reason,
         "exit_code": run.exit_code,
-        "started": run.started.isoformat(timespec="seconds"),
+        "started": run.begun,
+        "last_good": run.last_good,
         "seconds": round(run.seconds, 3),
         "counts": dict(run.counts),
         "missing": list(run.missing),
         "left_out": list(run.left_out),
         "stages": [_stage(stage) for stage in run.stages],
-        "claims": [_claim(result) for result in run.results],
+        "claims": [_claim(result, run.streak(result)) for result in run.results],
         "failures": [_failure(failure) for failure in run.failures],
         "seen": run.seen,
         "waits": [
@@ -100,9 +101,9 @@ def _stage(run: StageRun) -> dict[str, Any]:
     }
 
 
-def _claim(result: Result) -> dict[str, Any]:
+def _claim(result: Result, streak: Streak | None) -> dict[str, Any]:
     claim = result.claim
-    return {
+    data = {
         "id": claim.id,
         "text": claim.text,
         "stage": claim.stage.name,
@@ -120,3 +121,4 @@ def _claim(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         "blocked_by": result.blocked_by,
     }
+    return data | ({"red_since": streak.since, "red_runs": streak.runs} if streak else {})

@@ -22,11 +22,13 @@ class Earlier:
     Attributes:
         names: files and folders that belong to a report.
         started: when the run began whose complete report is kept from being replaced; else empty.
+        found: the reports that stood there, complete or not.
     """
 
     def __init__(self, reports: Path, names: Iterable[str]) -> None:
         self.names = tuple(names)
         self.started = ""
+        self.found: tuple[Stored, ...] = ()
         self._reports = reports
         self._aside = reports / FOLDER
 
@@ -41,11 +43,13 @@ class Earlier:
     @property
     def is_complete(self) -> bool:
         """Whether a complete report stands in the folder itself."""
-        return bool(_started(self._reports))
+        return any(stored.complete for stored in _read(self._reports))
 
     def set_aside(self) -> None:
         """Make room for a new report; only a complete one is kept."""
-        self.started = _started(self._reports)
+        latest = _read(self._reports)
+        self.found = (*_read(self._aside), *latest)
+        self.started = next((stored.started for stored in latest if stored.complete), "")
         if self.started:
             shutil.rmtree(self._aside, ignore_errors=True)
             self._aside.mkdir()
@@ -64,12 +68,12 @@ class Earlier:
         shutil.rmtree(self._aside, ignore_errors=True)
 
 
-def _started(folder: Path) -> str:
+def _read(folder: Path) -> tuple[Stored, ...]:
+    """The report in a folder, if there is one."""
     try:
-        stored = Stored.read(folder)
+        return (Stored.read(folder),)
     except Unreadable:
-        return ""
-    return stored.started if stored.complete else ""
+        return ()
 
 
 def _move(names: Iterable[str], source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
@@ -16,11 +16,13 @@ from fixtures.claims.observations import Kind
 from fixtures.claims.waiting import Wait
 from fixtures.run.cluster import origin
 from fixtures.run.next_steps import reach
+from fixtures.run.settings import Settings
 from fixtures.run.stages import Stage
 from fixtures.run.state import VERDICTS, BrokenStage, Result, RunState, Verdict
 from fixtures.run.timeline import Step
 from reports.command import command_of, suite
 from reports.failures import Failure, failures_of, unprepared
+from reports.past import Past, Streak
 
 EXIT_WORDS = {
     0: "all required claims passed",
@@ -40,6 +42,8 @@ ENDED = {0, 1, 12}
 WARNING = "WARNING: "
 # Missing claims that the verdict's sentence names; the others are counted.
 NAMED = 3
+# What the context of the pod's own cluster is called.
+IN_CLUSTER = "in-cluster"
 UNTESTED = "suites/ledger.txt requires it, and there was no such claim"
 WORTH = (
     "A rehearsal runs over the embedded, simulated cluster and proves nothing about a real one."
@@ -52,6 +56,7 @@ class Subject:
 
     Attributes:
         simulated: what the embedded cluster shows without running it.
+        cluster: the name of its context in the kubeconfig.
     """
 
     istio: str
@@ -63,6 +68,7 @@ class Subject:
     features: tuple[str, ...]
     simulated: tuple[str, ...]
     python: str
+    cluster: str = ""
 
     @property
     def rehearsal(self) -> bool:
@@ -91,6 +97,7 @@ class Run:
         command: what runs the same again; empty where the user narrowed it.
         suite: version and commit of the suite.
         require_all: what is not claimed fails the run (`--require-all`).
+        past: what is known of earlier runs of the same subject.
     """
 
     subject: Subject
@@ -112,6 +119,7 @@ class Run:
     command: str = ""
     suite: str = ""
     require_all: bool = False
+    past: Past = field(default_factory=Past)
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -165,6 +173,26 @@ class Run:
     def good(self) -> bool:
         """Whether every required claim was tested and passed."""
         return self.complete and self.exit_code == 0
+
+    @property
+    def begun(self) -> str:
+        """When it began, as reports are told apart by."""
+        return self.started.isoformat(timespec="seconds")
+
+    @property
+    def last_good(self) -> str:
+        """When the last good run began, this one included; empty where none is known."""
+        return self.begun if self.good and not self.partial else self.past.last_good
+
+    def streak(self, result: Result) -> Streak | None:
+        """Since when a claim fails; None where it does not."""
+        red = result.tested and result.verdict in {"failed", "error"}
+        return self.past.streak(result.claim.id, self.begun) if red else None
+
+    def streak_of(self, failure: Failure) -> Streak | None:
+        """Since when the first of the claims fails that a failure shows; None where none does."""
+        found = (self.streak(result) for result in failure.claims)
+        return max(filter(None, found), key=lambda streak: streak.runs, default=None)
 
     @property
     def kind(self) -> str:
@@ -262,7 +290,15 @@ def subject_of(state: RunState) -> Subject:
         features=tuple(sorted(access.features)) if access else (),
         simulated=access.simulated if access else (),
         python=platform.python_version(),
+        cluster=access.context if access else _named(settings),
     )
+
+
+def _named(settings: Settings | None) -> str:
+    """The cluster that is to be taken, of a run that did not come to it."""
+    if settings is None:
+        return ""
+    return IN_CLUSTER if settings.in_cluster else settings.kube_context
 
 
 def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:

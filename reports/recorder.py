@@ -11,7 +11,9 @@ import contextlib
 import errno
 import gc
 import json
+import os
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -21,13 +23,14 @@ from fixtures.diagnostics.plugin import FOLDER, tidy
 from fixtures.providers.base import Access
 from fixtures.run.state import RunState, Stop, is_suite_run, state_of
 from fixtures.run.verdicts import first_line
-from reports import bundle
+from reports import bundle, delivery, metrics
 from reports.data import as_json
 from reports.earlier import Earlier
 from reports.guide import guide
 from reports.html import page
 from reports.junit import as_junit
 from reports.model import Run, run_of
+from reports.past import followed
 from reports.statement import as_yaml
 from reports.summary import as_markdown
 from reports.table import DRAWN, NAME, Table
@@ -35,7 +38,9 @@ from reports.terminal import result_of
 
 BEGUN = "the run has begun and not ended (if nothing runs any more, it was killed)"
 LOCK = ".lock"
-NAMES = (*bundle.WRITTEN, *bundle.ALSO, bundle.NAME, DRAWN)
+# What a run replaces when it begins; its gauges stay until there are new ones, for who reads them
+# would take a run that goes on for one that failed.
+NAMES = tuple({*bundle.WRITTEN, *bundle.ALSO, bundle.NAME, DRAWN} - {metrics.NAME})
 # The host's fault, not the mesh's: no room for the report.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_FIT, UNSAFE = 11, 13
@@ -151,12 +156,26 @@ class Recorder:
 
     def _run(self, pytests: int) -> Run:
         self.state.finish()
-        return self.redact.of(run_of(self.state, exit_code=self.state.exit_code(pytests)))
+        run = run_of(self.state, exit_code=self.state.exit_code(pytests))
+        settings = self.state.settings
+        history = settings.nightly.history if settings else None
+        past = followed(vars(run.subject), self._earlier.found, history, besides=self.folder)
+        return self.redact.of(replace(run, past=past))
 
     def finish(self, pytests: int) -> int:
-        """Write what is known at the end; returns the exit code."""
+        """Write what is known at the end, and tell whoever wants it; returns the exit code."""
         self._closed = True
         run = self._run(pytests)
+        code = self._leave(run)
+        if self._begun and self.state.settings:
+            wanted = self.state.settings.nightly
+            folder = wanted.history or self.folder
+            for line in delivery.tell(run, wanted, folder, os.environ):
+                self._say(f"WARNING: {line}")
+        return code
+
+    def _leave(self, run: Run) -> int:
+        """Write what is known, unless an earlier report is worth more; returns the exit code."""
         try:
             tidy(self.folder / FOLDER, self.state)
             table = self.table.take(self.config) if self._begun else ""
@@ -215,6 +234,8 @@ class Recorder:
         self._replace("statement.yaml", as_yaml(run))
         data = json.dumps(as_json(run), indent=2, ensure_ascii=False)
         self._replace("report.json", data + "\n")
+        if run.reason != BEGUN or not (self.folder / metrics.NAME).exists():
+            self._replace(metrics.NAME, metrics.as_prometheus(run))
 
     def _replace(self, name: str, text: str) -> None:
         """Put a file in place of the former one, whole or not at all."""

@@ -45,7 +45,7 @@ def statement(run: Run) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": kind(run),
-        "date": run.started.isoformat(timespec="seconds"),
+        "date": run.begun,
         "result": result(run),
         "summary": run.sentence,
         "subject": _subject(run),

@@ -1,6 +1,6 @@
 """A report.json that was written earlier, read back: of this form or an older one.
 
-What is wrong with a file is one line. Only what comparing needs is read; a field that a
+What is wrong with a file is one line. Only what comparing runs needs is read; a field that a
 form did not have yet is empty here, and `lacks` says so.
 """
 
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from fixtures.run.cluster import origin
 from fixtures.run.state import VERDICTS
-from reports.data import SCHEMA_VERSION
 
 FILE = "report.json"
+# The form that is written now; docs/reports.md says what changed with each.
+SCHEMA_VERSION = 2
 MOST_BYTES = 64 * 1024 * 1024
 # What came with which form, as a reader calls it.
 SINCE = {"what was recorded of images, arguments and webhooks": 2}
@@ -33,13 +35,23 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class StoredClaim:
-    """One claim, as a report holds it."""
+    """One claim, as a report holds it.
+
+    Attributes:
+        tested: false where the run ended before it.
+        red_since: when the first of the runs began in each of which it failed, `red_runs` in all.
+    """
 
     id: str
     text: str
     verdict: str
     examined: int
     message: str
+    stage: str
+    tested: bool
+    seconds: float
+    red_since: str = ""
+    red_runs: int = 0
 
     @property
     def passed(self) -> bool:
@@ -50,6 +62,11 @@ class StoredClaim:
     def wrong(self) -> bool:
         """Whether it failed, or could not be tested."""
         return self.verdict in {"failed", "blocked", "error"}
+
+    @property
+    def red(self) -> bool:
+        """Whether it was tested, and did not pass."""
+        return self.tested and self.verdict in {"failed", "error"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class Stored:
         subject: what was tested, by the names of report.json.
         waits: seconds waited, by what was waited for.
         seen: what the claims recorded, by kind and name.
+        known_good: when the last good run began, as far as this one knew.
     """
 
     name: str
@@ -74,6 +92,7 @@ class Stored:
     reason: str
     exit_code: int
     seconds: float
+    known_good: str
     claims: Mapping[str, StoredClaim]
     waits: Mapping[str, float]
     seen: Mapping[str, Mapping[str, str]]
@@ -133,11 +152,32 @@ class Stored:
             partial=_is(data["partial"], bool),
             reason=_is(data["reason"], str),
             exit_code=_is(data["exit_code"], int),
-            seconds=float(data["seconds"]),
+            seconds=_number(data["seconds"]),
+            known_good=_is(data.get("last_good", ""), str),
             claims={claim.id: claim for claim in claims},
             waits=_waits(_is(data["waits"], list)),
             seen={k: _texts(v) for k, v in _is(data["seen"], dict).items()} if form > 1 else {},
         )
+
+    @property
+    def good(self) -> bool:
+        """Whether every claim that is required was tested, and passed."""
+        return self.complete and not self.partial and self.exit_code == 0
+
+    @property
+    def last_good(self) -> str:
+        """When the last good run began, this one included; empty where none is known."""
+        return self.started if self.good else self.known_good
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What it is about: the same for two runs of which one can follow the other."""
+        return about(self.subject)
+
+    @property
+    def key(self) -> tuple[str, float]:
+        """What tells runs of one subject apart, in the order in which they ran."""
+        return self.started, self.seconds
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -152,6 +192,40 @@ class Stored:
         return f"{where}, {how}, {self.started}: {self.headline}"
 
 
+def below(folder: Path, *, besides: Path | None = None) -> tuple[list[Stored], list[str]]:
+    """The reports in a folder and in all below it, each run once, and what is wrong with others.
+
+    Args:
+        folder: where to look.
+        besides: a folder whose own report is left out.
+    """
+    found: dict[tuple[object, ...], Stored] = {}
+    wrong = []
+    for file in sorted(folder.rglob(FILE)):
+        if besides and file.parent.resolve() == besides.resolve():
+            continue
+        try:
+            stored = Stored.read(file)
+        except Unreadable as e:
+            wrong.append(str(e))
+        else:
+            found.setdefault((*stored.about, *stored.key), stored)
+    return sorted(found.values(), key=lambda one: one.started), wrong
+
+
+def about(subject: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which subject a run has, by the names of report.json.
+
+    A cluster that somebody has is the same after an upgrade. One that a run makes is made of
+    versions, and their patch releases follow one another.
+    """
+    texts = {name: str(subject[name]) for name in ("cluster", "provider", "profile", "fault")}
+    if origin(texts["provider"]) != "taken":
+        versions = (str(subject[name]).split(".") for name in ("istio", "kubernetes"))
+        texts["cluster"] = "-".join(".".join(parts[:2]) for parts in versions)
+    return tuple(texts.values())
+
+
 def _claim(data: dict[str, Any]) -> StoredClaim:
     verdict, message = _is(data["verdict"], str), _is(data["message"], str).partition("\n")[0]
     if verdict not in VERDICTS:
@@ -164,23 +238,34 @@ def _claim(data: dict[str, Any]) -> StoredClaim:
         verdict,
         _is(data["examined"], int),
         message,
+        _is(data["stage"], str),
+        _is(data["asked"], bool),
+        _number(data["seconds"]),
+        _is(data.get("red_since", ""), str),
+        _is(data.get("red_runs", 0), int),
     )
 
 
 def _subject(data: dict[str, Any]) -> dict[str, Any]:
     names = ("istio", "kubernetes", "provider", "evidence", "profile", "fault")
     texts = {name: _is(data[name], str) for name in names}
+    texts["cluster"] = _is(data.get("cluster", ""), str)
     return {**texts, "features": [_is(one, str) for one in _is(data["features"], list)]}
 
 
 def _waits(data: list[Any]) -> dict[str, float]:
     waits: dict[str, float] = {}
     for wait in data:
-        what, used = _is(wait["what"], str), float(wait["used"])
-        if not math.isfinite(used):
-            raise ValueError(f"a wait of {used} s")
-        waits[what] = waits.get(what, 0.0) + used
+        what = _is(wait["what"], str)
+        waits[what] = waits.get(what, 0.0) + _number(wait["used"])
     return waits
+
+
+def _number(value: Any) -> float:
+    """Seconds, of which no wait and no run has endlessly many."""
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"it holds {number} s")
+    return number
 
 
 def _texts(data: Any) -> dict[str, str]:

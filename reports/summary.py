@@ -65,6 +65,8 @@ def _failures(run: Run) -> list[str]:
         lines.append(f"  - {first}")
         lines.append(f"  - hint: {escape(failure.hint)}")
         lines += [f"  - next: {code(command)}" for command in failure.next_steps[:1]]
+        if (streak := run.streak_of(failure)) and streak.runs > 1:
+            lines.append(f"  - red since {streak}")
         if failure.may_follow_from:
             lines.append(f"  - may follow from: {escape(failure.may_follow_from)}")
         if failure.others:

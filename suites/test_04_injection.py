@@ -2,6 +2,7 @@
 
 from fixtures.claims import claim
 from fixtures.istio.injected import InjectedSample
+from fixtures.istio.kube_inject import KubeInject
 from fixtures.istio.probe import Probes
 
 
@@ -95,6 +96,16 @@ def test_each_pod_carries_the_meshs_marks(injected_sample: InjectedSample) -> No
 )
 def test_the_sidecars_image_is_of_the_requested_version(injected_sample: InjectedSample) -> None:
     injected_sample.expect_sidecar_images()
+
+
+@claim(
+    "istioctl kube-inject makes the same of each workload as the webhook does.",
+    source="Istio, installing the sidecar: manual injection; IntoObject in pkg/kube/inject",
+    hint="kube-inject calls the first injector of its revision, whatever that one selects.",
+    feature="istioctl",
+)
+def test_kube_inject_makes_what_the_webhook_makes(kube_inject: KubeInject) -> None:
+    kube_inject.expect_same()
 
 
 @claim(

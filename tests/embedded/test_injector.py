@@ -17,6 +17,8 @@ from fixtures.providers.embedded.istio.injector import (
     is_wanted,
     kubelets_run_native,
     review,
+    set_variables,
+    variables_of,
 )
 from fixtures.providers.embedded.istio.installation import installation, read
 
@@ -327,3 +329,27 @@ def test_the_answer_carries_a_patch() -> None:
     patch = json.loads(base64.b64decode(answer["patch"]))
     assert answer["patchType"] == "JSONPatch"
     assert {one["op"] for one in patch} <= {"add", "replace", "remove"}
+
+
+@pytest.mark.parametrize(
+    ("path", "variables"),
+    [
+        ("", {}),
+        ("/", {}),
+        (
+            "/cluster/east/net/one/",
+            {"ISTIO_META_CLUSTER_ID": "east", "ISTIO_META_NETWORK": "one"},
+        ),
+        ("/more/x/cluster", {"MORE": "x"}),
+    ],
+)
+def test_the_path_at_which_it_is_called_sets_variables(
+    path: str, variables: dict[str, str]
+) -> None:
+    pod = _injected(_pod())
+    before = _env(pod)
+    assert variables_of(path) == variables
+    set_variables(pod, variables_of(path))
+    assert _env(pod) == before | variables
+    network = pod["metadata"]["labels"].get("topology.istio.io/network")
+    assert network == variables.get("ISTIO_META_NETWORK")

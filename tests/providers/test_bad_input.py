@@ -134,6 +134,12 @@ BAD = [
         ("--provider", "kind", "--istio-dir", "none"), 4, "no such file or folder", id="no folder"
     ),
     pytest.param(
+        ("--provider", "embedded", "--istio-dir", "."),
+        4,
+        "--istio-dir: only with --provider kind or existing",
+        id="a release for the embedded cluster",
+    ),
+    pytest.param(
         ("--provider", "kind", "--gateway-api", "1.7"),
         4,
         "--gateway-api 1.7: neither a version like 1.7.0 nor a file",

@@ -104,6 +104,7 @@ def running(
 
 # Without Istio's CNI plugin, and before 1.31.
 NO_PART_OF_IT = {
+    "injection/kube-inject-makes-what-the-webhook-makes",
     "installation/the-cni-agent-is-ready-on-every-node",
     "installation/the-cni-agent-is-within-a-minor-version-of-istiod",
     "installation/every-other-istiod-is-rolled-out",
@@ -152,6 +153,52 @@ def test_versions_and_features_are_read_from_it(there: EmbeddedCluster) -> None:
         assert set(access.skipped_stages) == {"addons", "restart"}
         assert access.kubeconfig.stat().st_mode & 0o077 == 0
     assert not access.kubeconfig.exists()
+
+
+def istioctl(folder: Path, version: str) -> Path:
+    """A release with an istioctl that says which version it is."""
+    command = folder / "bin" / "istioctl"
+    command.parent.mkdir(parents=True)
+    command.write_text(f"#!/bin/sh\n[ -z '{version}' ] || echo client version: {version}\n")
+    command.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("1.29.1", ""),
+        ("1.30.0", "is istioctl 1.30.0, and the cluster runs Istio 1.29.6: it is not used"),
+        ("", "prints no version"),
+    ],
+)
+def test_an_istioctl_on_the_path_is_used_if_it_fits(
+    there: EmbeddedCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    words: str,
+) -> None:
+    command = istioctl(tmp_path, version) / "bin" / "istioctl"
+    monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    with taken(there).provide() as access:
+        assert access.istioctl == (() if words else (str(command),))
+        assert access.has("istioctl") == (not words)
+        assert [words in note for note in access.notes if "istioctl" in note] == [True] * bool(
+            words
+        )
+
+
+def test_an_istioctl_that_was_named_must_fit(there: EmbeddedCluster, tmp_path: Path) -> None:
+    good, other = istioctl(tmp_path / "good", "1.29.6"), istioctl(tmp_path / "other", "1.31.0")
+    with taken(there, istio_dir=good).provide() as access:
+        assert access.istioctl == (str(good / "bin" / "istioctl"),)
+    for folder, words in ((other, "is istioctl 1.31.0"), (tmp_path, "there is no bin/istioctl")):
+        with (
+            pytest.raises(HostNotFit, match=words),
+            taken(there, istio_dir=folder).provide(),
+        ):
+            pass
 
 
 def test_mesh_writes_allow_the_restart_and_never_add_ons(there: EmbeddedCluster) -> None:

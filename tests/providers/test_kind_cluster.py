@@ -31,6 +31,8 @@ def test_the_exact_command_lines_in_their_order(machine: FakeTools, tmp_path: Pa
         assert (access.evidence, access.context) == ("conformance", f"kind-{NAME}")
         assert access.node_address == NODE
         assert {"node-port", "default-tag", "demo-ports", "writes"} <= access.features
+        assert access.has("istioctl")
+        assert access.istioctl == (str(machine.istio / "bin" / "istioctl"),)
     kube = f"--kubeconfig={folder}/kubeconfig"
     kubectl = f"kubectl {kube} --context=kind-{NAME}"
     install = f"install {kube} --context=kind-{NAME}"

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.run import kind_options, options
+from fixtures.run import kind_options, nightly_options, options
+from reports import __main__ as reports_command
 from reports.__main__ import parser
+from reports.metrics import PREFIX, TEXTS
 from reports.model import EXIT_WORDS
 from reports.terminal import failures
 from tests.small_runs import ROOT
@@ -46,8 +48,8 @@ def test_the_commands_of_the_release_check_exist() -> None:
 
 
 def test_each_option_that_the_pages_name_exists() -> None:
-    known = parser().format_help() + Path(options.__file__).read_text()
-    known += Path(kind_options.__file__).read_text() + (ROOT / "reports/__main__.py").read_text()
+    declaring = (options, kind_options, nightly_options, reports_command)
+    known = "".join(Path(str(module.__file__)).read_text() for module in declaring)
     known += '"--context"'  # kubectl's
     for page in PAGES:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / page).read_text()))
@@ -58,3 +60,9 @@ def test_each_option_that_the_pages_name_exists() -> None:
 def test_each_exit_code_is_documented(code: int) -> None:
     text = (DOCS / "reading-a-failure.md").read_text(encoding="utf-8")
     assert re.search(rf"(^|· |·\n){code} ", text, re.MULTILINE)
+
+
+def test_each_gauge_is_documented() -> None:
+    text = (DOCS / "reports.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    assert dict(rows) == TEXTS

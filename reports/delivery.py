@@ -1,0 +1,169 @@
+"""Sends what a run found elsewhere: metrics to a Pushgateway and by OTLP, a change to a webhook.
+
+It never changes a verdict. All is sent side by side within one deadline, and what could not be
+sent is one line. No address is shown but its host: whoever knows the rest may write there.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from fixtures.run.settings import NightlySettings
+from reports import metrics, notify, otlp
+from reports.model import Run
+
+# For everything together; a run that is ended has no more time than that.
+SECONDS = 10.0
+JOB = "seatrial"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing to send.
+
+    Attributes:
+        option: by which the user asked for it.
+        url: where it goes.
+        body: what is sent, made when it is: that may take a moment.
+        arrived: called if it was taken.
+    """
+
+    option: str
+    url: str
+    body: Callable[[], bytes]
+    headers: Mapping[str, str]
+    method: str = "POST"
+    verify: str | bool = True
+    arrived: Callable[[], object] = field(default=lambda: None)
+
+    def send(self, deadline: float) -> str:
+        """Send it; returns what went wrong, in a few words."""
+        try:
+            with requests.request(
+                self.method,
+                self.url,
+                data=self.body(),
+                headers={**self.headers},
+                timeout=max(deadline - time.monotonic(), 0.1),
+                allow_redirects=False,  # what is secret goes to nobody else
+                stream=True,  # of what is answered only the status counts
+                verify=self.verify,
+            ) as answer:
+                if answer.ok and not answer.is_redirect:
+                    self.arrived()
+                    return ""
+                return f"it answered {answer.status_code} {answer.reason}".rstrip()
+        except requests.exceptions.SSLError:
+            return "its certificate is not trusted"
+        except requests.exceptions.Timeout:
+            return _late()
+        except requests.exceptions.ConnectionError:
+            return "there is no connection to it"
+        except (requests.exceptions.RequestException, OSError, ValueError) as e:
+            return f"it could not be sent ({type(e).__name__})"
+
+
+def deliver(messages: Iterable[Message], seconds: float = SECONDS) -> list[str]:
+    """Send them all; returns a line for each that did not arrive in time."""
+    deadline = time.monotonic() + seconds
+    began = [_Delivery(message, deadline) for message in messages]
+    for one in began:
+        one.join(max(deadline - time.monotonic(), 0))
+    return [
+        f"{one.message.option}: not sent to {urlsplit(one.message.url).hostname}: {one.wrong}"
+        for one in began
+        if one.wrong
+    ]
+
+
+def tell(
+    run: Run, wanted: NightlySettings, folder: Path, environment: Mapping[str, str]
+) -> list[str]:
+    """Send what a run has to say to whoever wants it; returns a line for each that was not sent.
+
+    Args:
+        run: what is told; without secrets.
+        wanted: who wants it.
+        folder: where is kept what was told.
+        environment: says who else wants it.
+    """
+    messages, lines = [], []
+    if wanted.push_gateway:
+        messages.append(pushed(run, wanted.push_gateway))
+    try:
+        endpoint = otlp.endpoint_of(environment)
+        messages += [exported(run, endpoint)] if endpoint else []
+        messages += [told] if wanted.notify and (told := notified(run, wanted, folder)) else []
+    except (ValueError, OSError) as e:
+        lines.append(str(e))
+    return lines + deliver(messages)
+
+
+def notified(run: Run, wanted: NightlySettings, folder: Path) -> Message | None:
+    """What changed, for the webhook; None where that is nothing."""
+    found, file = notify.change(run, folder), notify.file_of(run, folder)
+    if not found.worth_telling:
+        if found.counts:
+            found.now.write(file)
+        return None
+    found.before.write(file)  # it stays so if this does not arrive
+    body = found.as_slack() if wanted.notify_as == "slack" else found.as_json()
+    text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+    headers = {"Content-Type": "application/json"}
+    arrived = lambda: found.now.write(file)  # noqa: E731  # it is handed over, and is one line
+    return Message("--notify", wanted.notify, lambda: text, headers, arrived=arrived)
+
+
+class _Delivery(threading.Thread):
+    """One message on its way; no run waits for it longer than it may take."""
+
+    def __init__(self, message: Message, deadline: float) -> None:
+        super().__init__(daemon=True)
+        self.message = message
+        self.wrong = _late()
+        self._deadline = deadline
+        self.start()
+
+    def run(self) -> None:
+        self.wrong = self.message.send(self._deadline)
+
+
+def _late() -> str:
+    return f"it did not answer within {SECONDS:g} s"
+
+
+def pushed(run: Run, gateway: str) -> Message:
+    """The metrics for a Pushgateway, in place of those of the last run of this subject."""
+    from prometheus_client.exposition import push_to_gateway  # noqa: PLC0415  # see `metrics`
+
+    made: dict[str, Any] = {}
+
+    def keep(**request: Any) -> Callable[[], None]:
+        made.update(request)
+        return lambda: None
+
+    group = {name: metrics.common(run)[name] for name in ("cluster", "profile")}
+    push_to_gateway(gateway, JOB, metrics.registry(run), group, handler=keep)
+    return Message(
+        "--push-gateway", made["url"], lambda: made["data"], dict(made["headers"]), made["method"]
+    )
+
+
+def exported(run: Run, endpoint: otlp.Endpoint) -> Message:
+    """The metrics for an OpenTelemetry collector, as OTLP over HTTP in JSON."""
+    return Message(
+        endpoint.option,
+        endpoint.url,
+        lambda: otlp.request(run, endpoint),
+        {"Content-Type": "application/json", **endpoint.headers},
+        verify=endpoint.certificate or True,
+    )
