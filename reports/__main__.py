@@ -1,4 +1,4 @@
-"""`python -m reports`: what is done with reports after a run: compare, bundle, verify, fleet.
+"""`python -m reports`: work with reports after a run: compare, history, bundle, verify, fleet.
 
 Ends with 0, 1 for a regression or a bundle that is not whole, 2 for a command line that cannot be,
 4 for a file that cannot be read or written; `fleet` with the exit code of the worst of its runs.
@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fixtures.run.options import REPORTS
+from reports import history
 from reports.bundle import NAME, collect, digest, pack, unpack
 from reports.compare import FORMATS
 from reports.differences import compare
 from reports.fleet import names_of, read
 from reports.fleet_page import PAGE, write
-from reports.stored import FILE, Stored, Unreadable, printable
+from reports.stored import FILE, Stored, Unreadable, below, printable
 
 BAD_INPUT = 4
+HISTORY = "history.html"
 
 
 def main(arguments: list[str]) -> int:
@@ -46,6 +48,10 @@ def parser() -> argparse.ArgumentParser:
         "--require-all", action="store_true", help="a claim that is lost is a regression, too"
     )
     add.set_defaults(run=_compare)
+    add = commands.add_parser("history", help="one page of all runs whose reports are in a folder")
+    add.add_argument("folder", type=Path, metavar="DIR", help="reports are found at any depth")
+    add.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"default: DIR/{HISTORY}")
+    add.set_defaults(run=_history)
     add = commands.add_parser("bundle", help="one archive of all files of a run")
     add.add_argument("--reports-dir", type=Path, default=Path(REPORTS), metavar="DIR")
     add.add_argument("--output", type=Path, metavar="FILE", help=f"default: DIR/{NAME}")
@@ -82,6 +88,20 @@ def _stored(path: Path) -> Stored:
     if wrong:
         raise Unreadable(f"{path}: {wrong[0]}; see python -m reports verify")
     return Stored.parse(files[FILE], str(path))
+
+
+def _history(given: argparse.Namespace) -> int:
+    runs, wrong = below(given.folder)
+    sys.stderr.writelines(f"not read: {printable(line)}\n" for line in wrong)
+    if not runs:
+        raise Unreadable(f"{given.folder}: there is no report below it; name a folder with some")
+    found = history.histories(runs)
+    path = given.output or given.folder / HISTORY
+    _write(path, history.page(found, wrong))
+    red = sum(len(one.red) for one in found)
+    subjects = f"{len(found)} subject{'s'[: len(found) > 1]}"
+    _say(f"{path}: {len(runs)} run{'s'[: len(runs) > 1]} of {subjects}, {red} claims red now")
+    return 0
 
 
 def _bundle(given: argparse.Namespace) -> int:
