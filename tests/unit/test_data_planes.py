@@ -24,12 +24,12 @@ def settings(istio: str = "1.31.4", kind: KindSettings | None = None) -> Setting
 
 
 def test_a_sample_in_ambient_mode_is_asked_nothing_about_sidecars() -> None:
-    features = frozenset({"sidecars", "writes"})
+    features = frozenset({"sidecars", "mesh-traffic", "writes"})
     access = Access(Path(), "here", None, "conformance", "kind", "1", "1", features=features)
     ambient = access.in_ambient_mode()
     assert (access.data_plane, ambient.data_plane) == ("sidecar", "ambient")
     assert ambient.features == {"writes"}
-    assert ambient.lacking == {"sidecars": NO_SIDECARS}
+    assert ambient.lacking == dict.fromkeys(("sidecars", "mesh-traffic"), NO_SIDECARS)
     assert ambient.skipped_stages == dict.fromkeys(OF_SIDECARS, NO_SIDECARS)
 
 
