@@ -112,7 +112,10 @@ def test_the_cron_job_uses_what_the_role_makes() -> None:
     role = read(ROOT / "docs" / "rbac" / f"{options['data']['PROFILE']}.yaml")
     accounts = [d["metadata"] for d in role if d["kind"] == "ServiceAccount"]
     assert {"name": pod["serviceAccountName"], "namespace": "seatrial"} in accounts
-    assert container["envFrom"] == [{"configMapRef": {"name": options["metadata"]["name"]}}]
+    assert container["envFrom"] == [
+        {"configMapRef": {"name": options["metadata"]["name"]}},
+        {"secretRef": {"name": "seatrial-tells", "optional": True}},
+    ]
     volumes = {v["name"]: v for v in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
     assert volumes["reports"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
@@ -218,6 +221,10 @@ def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
     entries = [step for step in steps if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
     kept = [step for step in steps if "upload-artifact" in step.get("uses", "")]
     assert [step["if"] for step in (*entries, *kept)] == ["always()", "always()"]
+    [taken] = [step for step in steps if "cache/restore" in step.get("uses", "")]
+    [left] = [step for step in steps if "cache/save" in step.get("uses", "")]
+    assert left["if"] == "always()"  # a red night is what the next one must know of
+    assert (taken["with"]["path"], taken["with"]["key"]) == tuple(left["with"].values())
     assert {"report.html", "junit.xml", "summary.md"} <= {
         Path(line).name for line in kept[0]["with"]["path"].split()
     }
