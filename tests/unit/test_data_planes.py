@@ -24,7 +24,7 @@ def settings(istio: str = "1.31.4", kind: KindSettings | None = None) -> Setting
 
 
 def test_a_sample_in_ambient_mode_is_asked_nothing_about_sidecars() -> None:
-    features = frozenset({"sidecars", "mesh-traffic", "writes"})
+    features = frozenset({"sidecars", "writes"})
     access = Access(Path(), "here", None, "conformance", "kind", "1", "1", features=features)
     ambient = access.in_ambient_mode()
     assert (access.data_plane, ambient.data_plane) == ("sidecar", "ambient")
