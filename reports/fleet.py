@@ -306,7 +306,7 @@ def read(folder: Path, names: Iterable[str] | None = None) -> Fleet:
     clusters = [Cluster.read(folder / folder_of(name), name) for name in names]
     if not clusters:
         raise Unreadable(f"{folder}: holds no report of a cluster (NAME/{FILE})")
-    begun = [_time(one.stored.started) for one in clusters if one.stored]
+    begun = [datetime.fromisoformat(one.stored.started) for one in clusters if one.stored]
     running = sum(one.runs for one in clusters)
     missing = sum(one.stored is None for one in clusters)
     counted = ((running, "not ended"), (missing, "left no report"))
@@ -327,13 +327,6 @@ def names_of(file: Path) -> list[str]:
         why = e.strerror if isinstance(e, OSError) else "it is no text"
         raise Unreadable(f"{file}: cannot be read ({why}); name a file of clusters") from None
     return [name for line in lines if (name := line.partition("#")[0].strip())]
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise Unreadable(f"a report began at {text!r}, which is no time") from None
 
 
 def _how_bad(one: Cluster) -> tuple[int, int, str]:
