@@ -234,6 +234,7 @@ CLAIM: dict[str, Any] = as_json(run())["claims"][0]
         pytest.param(b"null", "no whole report", id="null"),
         pytest.param(damaged(schema=99), "is of form 99", id="a newer form"),
         pytest.param(damaged(schema=0), "no form 0", id="no such form"),
+        pytest.param(damaged(started="noon"), "encoded datetime - at `$.started`", id="no time"),
         pytest.param(damaged(schema="2"), "got `str` - at `$.schema`", id="a form in words"),
         pytest.param(damaged(claims=None), "Expected `array`, got `null`", id="no claims"),
         pytest.param(damaged(claims=[CLAIM, CLAIM]), "a claim twice", id="a claim twice"),

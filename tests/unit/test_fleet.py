@@ -197,9 +197,3 @@ def test_a_fleet_of_nobody_is_refused(tmp_path: Path, names: str | None, capsys:
         words += ["--clusters", str(tmp_path / "names")]
     assert main(words) == 4
     assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_a_report_of_no_time_is_none(tmp_path: Path, sound: Any) -> None:
-    leave(tmp_path, sound | {"started": "noon"}, [GOOD])
-    [cluster] = read(tmp_path).clusters
-    assert "Invalid RFC3339 encoded datetime - at `$.started`" in cluster.why
