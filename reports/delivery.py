@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from fixtures.run.settings import NightlySettings
 from reports import metrics, notify, otlp
 from reports.model import Run
@@ -47,6 +45,8 @@ class Message:
 
     def send(self, deadline: float) -> str:
         """Send it; returns what went wrong, in a few words."""
+        import requests  # noqa: PLC0415  # it takes a while, and most runs send nothing
+
         try:
             with requests.request(
                 self.method,

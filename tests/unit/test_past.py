@@ -41,7 +41,7 @@ def of(verdict: Verdict | None, day: int, past: Past | None = None, cluster: str
 
 
 def stored(made: Run) -> Stored:
-    return Stored.of(json.loads(json.dumps(as_json(made))), "a report")
+    return Stored.parse(json.dumps(as_json(made)).encode(), "a report")
 
 
 def past(*verdicts: Verdict | None) -> Past:
