@@ -26,7 +26,6 @@ import yaml
 from fixtures.claims.waiting import pause
 from reports.delivery import deliver, exported
 from reports.metrics import PREFIX, TEXTS, samples_of
-from reports.otlp import Endpoint
 from tests.small_runs import ROOT, SmallRuns
 from tests.unit.receiver import receiving
 from tests.unit.runs import good
@@ -295,7 +294,9 @@ def test_what_is_sent_as_otlp_is_what_is_scraped(tools: dict[str, str], tmp_path
     made = replace(whole, started=ended_now)
     with prometheus(tools["prometheus"], tmp_path, "http://127.0.0.1:1", f"--{flag}") as server:
         url = f"{server.url}/api/v1/otlp/v1/metrics"
-        assert deliver([exported(made, Endpoint("OTLP", url))]) == []
+        message = exported(made, {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": url})
+        assert message
+        assert deliver([message]) == []
         for sample in samples_of(made):
             chosen = ", ".join(f"{key}={json.dumps(text)}" for key, text in sample.labels.items())
             expression = f"{PREFIX}{sample.name}{{{chosen}}}"
