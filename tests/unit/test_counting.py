@@ -165,7 +165,7 @@ class Nouns:
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
-        rules = Rules(kube, "bookinfons", documents(sample, trust))
+        rules = Rules(kube, "bookinfons", documents(kube, "bookinfons", trust))
         self.tls_policies = TlsPolicies(clients, rules, trust, mesh_writes=True)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
