@@ -1,7 +1,7 @@
-"""`python -m reports`: what is done with reports after a run: compare, bundle, verify.
+"""`python -m reports`: work with reports after a run: compare, history, bundle, verify, fleet.
 
 Ends with 0, 1 for a regression or a bundle that is not whole, 2 for a command line that cannot be,
-4 for a file that cannot be read or written.
+4 for a file that cannot be read or written; `fleet` with the exit code of the worst of its runs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fixtures.run.options import REPORTS
+from reports import history
 from reports.bundle import NAME, collect, digest, pack, unpack
 from reports.compare import FORMATS
 from reports.differences import compare
-from reports.stored import FILE, Stored, Unreadable, printable
+from reports.fleet import names_of, read
+from reports.fleet_page import PAGE, write
+from reports.stored import FILE, Stored, Unreadable, below, printable
 
 BAD_INPUT = 4
+HISTORY = "history.html"
 
 
 def main(arguments: list[str]) -> int:
@@ -44,10 +48,20 @@ def parser() -> argparse.ArgumentParser:
         "--require-all", action="store_true", help="a claim that is lost is a regression, too"
     )
     add.set_defaults(run=_compare)
+    add = commands.add_parser("history", help="one page of all runs whose reports are in a folder")
+    add.add_argument("folder", type=Path, metavar="DIR", help="reports are found at any depth")
+    add.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"default: DIR/{HISTORY}")
+    add.set_defaults(run=_history)
     add = commands.add_parser("bundle", help="one archive of all files of a run")
     add.add_argument("--reports-dir", type=Path, default=Path(REPORTS), metavar="DIR")
     add.add_argument("--output", type=Path, metavar="FILE", help=f"default: DIR/{NAME}")
     add.set_defaults(run=_bundle)
+    add = commands.add_parser("fleet", help="one page of many clusters' reports; the worst's code")
+    text = "folder with a folder of a run's files for each cluster"
+    add.add_argument("folder", type=Path, metavar="DIR", help=text)
+    text = "the clusters that ought to be there, a line each; default: those that are"
+    add.add_argument("--clusters", type=Path, metavar="FILE", help=text)
+    add.set_defaults(run=_fleet)
     add = commands.add_parser("verify", help="whether a bundle is whole and unchanged; else 1")
     add.add_argument("file", type=Path, metavar="FILE")
     add.set_defaults(run=_verify)
@@ -76,6 +90,20 @@ def _stored(path: Path) -> Stored:
     return Stored.parse(files[FILE], str(path))
 
 
+def _history(given: argparse.Namespace) -> int:
+    runs, wrong = below(given.folder)
+    sys.stderr.writelines(f"not read: {printable(line)}\n" for line in wrong)
+    if not runs:
+        raise Unreadable(f"{given.folder}: there is no report below it; name a folder with some")
+    found = history.histories(runs)
+    path = given.output or given.folder / HISTORY
+    _write(path, history.page(found, wrong))
+    red = sum(len(one.red) for one in found)
+    subjects = f"{len(found)} subject{'s'[: len(found) > 1]}"
+    _say(f"{path}: {len(runs)} run{'s'[: len(runs) > 1]} of {subjects}, {red} claims red now")
+    return 0
+
+
 def _bundle(given: argparse.Namespace) -> int:
     files = collect(given.reports_dir)
     run = _run_of(files, given.reports_dir)
@@ -86,6 +114,13 @@ def _bundle(given: argparse.Namespace) -> int:
         raise Unreadable(f"{path}: cannot be written ({e.strerror}); name another file") from None
     _say(f"{path}: {len(files)} files, {path.stat().st_size} bytes", f"sha256 {digest(path)}", run)
     return 0
+
+
+def _fleet(given: argparse.Namespace) -> int:
+    fleet = read(given.folder, names_of(given.clusters) if given.clusters else None)
+    write(fleet, given.folder)
+    _say(fleet.headline, fleet.sentence, str(given.folder / PAGE))
+    return fleet.exit_code
 
 
 def _verify(given: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from fixtures.faults.catalog import CATALOGUE
 from fixtures.run.collecting import claim_of, in_profile
 from fixtures.run.ledger import NAME, Ledger
 from fixtures.run.options import PROFILES
+from fixtures.run.own_claims import OwnClaims
+from fixtures.run.own_stages import with_own
 from fixtures.run.stages import STAGES
 from fixtures.run.state import Claim
 from reports.guide import anchor
@@ -34,20 +37,23 @@ to look at when it fails, its source, and the faults that must make it fail.
 class Listener:
     """Keeps what pytest collects."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: Sequence[OwnClaims]) -> None:
+        self.own = own
         self.claims: list[Claim] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the claims off the tests."""
-        self.claims = [claim_of(item) for item in session.items]
+        stages = with_own(session.items, self.own)
+        self.claims = [claim_of(item, stages) for item in session.items]
 
 
-def claims() -> list[Claim]:
-    """Every claim of the suites, in the order of a run."""
-    listener = Listener()
+def claims(*own: OwnClaims) -> list[Claim]:
+    """Every claim of the suites, and of folders of one's own, in the order of a run."""
+    listener = Listener(own)
     output = io.StringIO()
+    paths = [str(ROOT / "suites"), *(str(folder.path) for folder in own)]
     with contextlib.redirect_stdout(output):
-        code = pytest.main([str(ROOT / "suites"), "--collect-only", "-q"], plugins=[listener])
+        code = pytest.main([*paths, "--collect-only", "-q", "--no-config"], plugins=[listener])
     if code:
         raise SystemExit(f"the suites cannot be read:\n{output.getvalue()}")
     return sorted(listener.claims, key=lambda claim: claim.stage.place)

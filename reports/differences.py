@@ -23,7 +23,12 @@ SUBJECT = {
     "profile": "profile",
     "fault": "injected fault",
 }
-SEEN = {"image": "Images", "argument": "Arguments", "webhook": "Webhooks"}
+SEEN = {
+    "version": "Versions that components report",
+    "image": "Images",
+    "argument": "Arguments",
+    "webhook": "Webhooks",
+}
 NONE = "none"
 
 
@@ -87,15 +92,23 @@ def compare(old: Stored, new: Stored, *, require_all: bool = False) -> Compariso
         Section("New claims", tuple(_gained(old, new))),
         Section("Fewer objects inspected", tuple(_fewer(both))),
         Section("Slower waits", tuple(_slower(old.waits, new.waits))),
-        Section("Subject", tuple(_subject(old, new))),
-        Section("Defaults of Istio", tuple(_defaults(old, new))),
-        *(
-            Section(title, tuple(_changed(old.seen.get(kind, {}), new.seen.get(kind, {}))))
-            for kind, title in SEEN.items()
-            if kind in old.seen and kind in new.seen
-        ),
+        *surroundings(old, new),
     )
     return Comparison(old, new, sections, tuple(_caveats(old, new)))
+
+
+def surroundings(old: Stored, new: Stored) -> tuple[Section, ...]:
+    """What differs beside the results: the subject, and what the claims recorded of it."""
+    seen = (
+        Section(title, tuple(_changed(old.seen.get(kind, {}), new.seen.get(kind, {}))))
+        for kind, title in SEEN.items()
+        if kind in old.seen and kind in new.seen
+    )
+    return (
+        Section("Subject", tuple(_subject(old, new))),
+        Section("Defaults of Istio", tuple(_defaults(old, new))),
+        *seen,
+    )
 
 
 def _ended(old: Stored, new: Stored) -> Iterator[Change]:

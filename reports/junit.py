@@ -16,7 +16,7 @@ from reports.model import EXIT_WORDS, Run, StageRun
 
 # What XML 1.0 cannot hold, however escaped.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-GONE = "required by suites/ledger.txt, and not among the claims of this run"
+GONE = "required by the ledger, and not among the claims of this run"
 ASK = "Was it renamed, deleted, or left out by a plugin? If it is meant to go: tox -e docs."
 TAGS = {"failed": "failure", "blocked": "error", "error": "error", "not-claimed": "skipped"}
 BAD = ("failure", "error")

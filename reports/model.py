@@ -44,7 +44,7 @@ WARNING = "WARNING: "
 NAMED = 3
 # What the context of the pod's own cluster is called.
 IN_CLUSTER = "in-cluster"
-UNTESTED = "suites/ledger.txt requires it, and there was no such claim"
+UNTESTED = "the ledger requires it, and there was no such claim"
 WORTH = (
     "A rehearsal runs over the embedded, simulated cluster and proves nothing about a real one."
 )

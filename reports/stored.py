@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,13 +148,13 @@ class Stored:
             form=form,
             subject=_subject(_is(data["subject"], dict)),
             headline=_is(data["headline"], str),
-            started=_is(data["started"], str),
+            started=_moment(data["started"]),
             complete=_is(data["complete"], bool),
             partial=_is(data["partial"], bool),
             reason=_is(data["reason"], str),
             exit_code=_is(data["exit_code"], int),
             seconds=_number(data["seconds"]),
-            known_good=_is(data.get("last_good", ""), str),
+            known_good=_moment(data.get("last_good") or ""),
             claims={claim.id: claim for claim in claims},
             waits=_waits(_is(data["waits"], list)),
             seen={k: _texts(v) for k, v in _is(data["seen"], dict).items()} if form > 1 else {},
@@ -241,7 +242,7 @@ def _claim(data: dict[str, Any]) -> StoredClaim:
         _is(data["stage"], str),
         _is(data["asked"], bool),
         _number(data["seconds"]),
-        _is(data.get("red_since", ""), str),
+        _moment(data.get("red_since") or ""),
         _is(data.get("red_runs", 0), int),
     )
 
@@ -259,6 +260,16 @@ def _waits(data: list[Any]) -> dict[str, float]:
         what = _is(wait["what"], str)
         waits[what] = waits.get(what, 0.0) + _number(wait["used"])
     return waits
+
+
+def _moment(value: Any) -> str:
+    """A point in time, in UTC, so that two of them compare as texts; empty where there is none."""
+    if not _is(value, str):
+        return ""
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {value} is of no zone")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _number(value: Any) -> float:

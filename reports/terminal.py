@@ -129,7 +129,11 @@ class Terminal:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A heading before the first claim of a stage is tested, and so before its waits."""
-        found = (claim.stage for claim in self.state.claims if claim.nodeid == nodeid)
+        found = (  # modules of one name in two folders of one's own have one name for pytest
+            claim.stage
+            for claim in self.state.claims
+            if claim.nodeid == nodeid and claim.id not in self.state.results
+        )
         stage = next(found, None)
         if stage and self._out.verbosity <= 0:
             self._head(stage)

@@ -4,6 +4,7 @@ import pytest
 
 from fixtures.claims import claim
 from fixtures.istio.addons import NAMES, Addons
+from fixtures.istio.observability.connections import Connections
 from fixtures.istio.observability.grafana import Grafana
 from fixtures.istio.observability.jaeger import Jaeger
 from fixtures.istio.observability.kiali import Kiali
@@ -54,7 +55,7 @@ def test_the_add_on_says_that_it_is_well(addons: Addons, name: str) -> None:
     "Prometheus scrapes each pod of the mesh that asks for it.",
     source="Istio, Prometheus integration: metrics merging; scrape annotations of the charts",
     hint="Open the targets page of Prometheus; why is that target down, or none?",
-    feature="sidecars",
+    feature="mesh-traffic",
 )
 def test_prometheus_scrapes_every_pod_of_the_mesh(prometheus: Prometheus) -> None:
     prometheus.expect_targets_up()
@@ -62,12 +63,14 @@ def test_prometheus_scrapes_every_pod_of_the_mesh(prometheus: Prometheus) -> Non
 
 @claim(
     "Prometheus counts our requests to productpage within a scrape interval and a half.",
-    source=METRICS,
+    source=f"{METRICS}; in ambient mode ztunnel counts the connections that they make",
     hint="Is productpage's pod a target that is up? Does its /stats/prometheus name the requests?",
-    feature="sidecars",
+    feature="mesh-traffic",
 )
-def test_prometheus_counts_our_requests(caused: Caused, prometheus: Prometheus) -> None:
-    caused.expect_counted_by(prometheus)
+def test_prometheus_counts_our_requests(
+    sent: Caused | Connections, prometheus: Prometheus
+) -> None:
+    sent.expect_counted_by(prometheus)
 
 
 @claim(

@@ -102,9 +102,12 @@ def parse_for_pytest(words: list[str], here: Path) -> None:
             (here / value).touch()
         if option == "--istio-dir":
             (here / value).mkdir(exist_ok=True)
+        if option == "--claims":
+            (here / value).mkdir(exist_ok=True)
+            (here / value / "test_x.py").touch()
     if not given.list_faults:
         options.read(given, here)
-    for path in given.paths:
+    for path in set(given.paths).difference(given.claims):
         assert (ROOT / path).exists(), f"{path} does not exist"
 
 
@@ -181,6 +184,23 @@ def test_the_messages_of_the_pages_are_those_of_the_code() -> None:
     fields = {s.text.strip().split(" ")[0]: s.text.strip() for s in samples("text")}
     for first, message in messages().items():
         assert message.startswith(fields[first]), first
+
+
+def test_the_own_claim_of_the_page_is_one(pytester: pytest.Pytester) -> None:
+    [module] = [s for s in samples("python") if "OwnStage" in s.text]
+    world = """
+class Answers:
+    def get(self, kind, name): return {"metadata": {"name": name}}
+    def list(self, kind, namespace): return [kind]
+
+@pytest.fixture(scope="session")
+def kube(access): return Answers()
+"""
+    runs = SmallRuns(pytester).begin(world=world)
+    runs.claims("01_cluster", "@so()\ndef test_a(cluster): inspected_one(1)")
+    (pytester.mkdir("shop") / "test_checkout.py").write_text(module.text)
+    verdicts = runs.run("--claims=shop").verdicts
+    assert verdicts["shop/checkout/there-is-a-service"] == "passed"
 
 
 def test_the_claim_of_the_page_is_one(pytester: pytest.Pytester) -> None:

@@ -81,8 +81,17 @@ class Started:
 
         return eventually(found, within=ENDS)
 
-    def ended(self) -> dict[str, Any]:
-        """Wait until nothing is left; returns the report."""
+    def until_there(self, path: Path) -> None:
+        """Wait until a file is there."""
+
+        def there() -> None:
+            if not path.exists():
+                raise ClaimFailed(str(path), expected="there", got=self.alive)
+
+        eventually(there, within=ENDS)
+
+    def left_nothing(self) -> None:
+        """Wait until nothing is left running."""
 
         def nothing_left() -> None:
             alive = self.alive
@@ -90,6 +99,10 @@ class Started:
                 raise ClaimFailed("processes", expected="none", got=alive)
 
         eventually(nothing_left, within=ENDS)
+
+    def ended(self) -> dict[str, Any]:
+        """Wait until nothing is left; returns the report."""
+        self.left_nothing()
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
         return report
 

@@ -101,7 +101,7 @@ def test_not_claimed_is_skipped_and_the_run_green() -> None:
 def test_a_missing_claim_is_a_case_of_its_own() -> None:
     text = as_junit(replace(good("conformance"), exit_code=12, missing=("gateway/a", "gateway/b")))
     assert red(text) == 2
-    assert "gateway/b is required by suites/ledger.txt" in text
+    assert "gateway/b is required by the ledger" in text
 
 
 def test_that_of_a_real_run_keeps_the_schema(runs: SmallRuns) -> None:

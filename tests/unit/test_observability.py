@@ -13,6 +13,7 @@ from fixtures.claims import ClaimFailed, NotTested
 from fixtures.claims.deadlines import AT_ONCE
 from fixtures.claims.observations import observing
 from fixtures.claims.waiting import wait_policy
+from fixtures.istio.observability.connections import connect
 from fixtures.istio.observability.grafana import Grafana, metrics_of
 from fixtures.istio.observability.jaeger import Jaeger
 from fixtures.istio.observability.kiali import Kiali, edges_of
@@ -310,3 +311,56 @@ def test_a_mesh_without_an_access_log_has_no_line(answered: Any) -> None:
     answered({})
     with pytest.raises(NotTested, match="names no accessLogFile"):
         loki(LINE, access_log="").expect_line(sent())
+
+
+# In ambient mode
+
+
+class Pages:
+    """Stands where the sample does; each page that is fetched makes ztunnel count more."""
+
+    namespace = "bookinfons"
+
+    def __init__(self, *, whole: bool = True) -> None:
+        self.fetched = 0
+        self._whole = whole
+
+    def page(self) -> Pages:
+        self.fetched += 1
+        return self
+
+    def expect_whole(self) -> None:
+        if not self._whole:
+            raise ClaimFailed("the page", expected="whole", got="an error")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_connections_are_counted_from_what_was_known_before(
+    counts: bool,  # noqa: FBT001  # whether ztunnel does
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages: Any = Pages()
+
+    def reply(_api: Any, path: str, query: Mapping[str, str]) -> Reply:
+        if path == "/api/v1/query":
+            assert 'reporter="source"' in query["query"]
+        known = pages.fetched if counts else min(pages.fetched, 5)
+        return Reply(200, {}, json.dumps(counting(str(30 + known))))
+
+    monkeypatch.setattr("fixtures.istio.observability.api.AddonApi.reply", reply)
+    prometheus = Prometheus(the_addons("1.31.4"))
+    with wait_policy(factor=0):
+        made = connect(pages, prometheus)
+    assert made.before == 32  # with the two that went ahead
+    if counts:
+        made.expect_counted_by(prometheus)
+    else:
+        said = failed(made.expect_counted_by, prometheus)
+        assert "expected at least 44: 12 more, got 35" in said
+
+
+def test_a_sample_without_a_page_causes_nothing(answered: Any) -> None:
+    answered({})
+    broken: Any = Pages(whole=False)
+    with pytest.raises(NotTested, match=r"nothing that Prometheus could count .* an error"):
+        connect(broken, Prometheus(the_addons("1.31.4")))
