@@ -61,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", type=Path, metavar="DIR", help=text)
     text = "the clusters that ought to be there, a line each; default: those that are"
     add.add_argument("--clusters", type=Path, metavar="FILE", help=text)
+    text = "how long to wait for audits that have not ended (0)"
+    add.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help=text)
     add.set_defaults(run=_fleet)
     add = commands.add_parser("verify", help="whether a bundle is whole and unchanged; else 1")
     add.add_argument("file", type=Path, metavar="FILE")
@@ -117,8 +119,12 @@ def _bundle(given: argparse.Namespace) -> int:
 
 
 def _fleet(given: argparse.Namespace) -> int:
-    fleet = read(given.folder, names_of(given.clusters) if given.clusters else None)
-    write(fleet, given.folder)
+    names = names_of(given.clusters) if given.clusters else None
+    fleet = read(given.folder, names)
+    write(fleet, given.folder)  # so that there is a page, whatever ends the waiting
+    if given.wait and not fleet.complete:
+        fleet = read(given.folder, names, given.wait)
+        write(fleet, given.folder)
     _say(fleet.headline, fleet.sentence, str(given.folder / PAGE))
     return fleet.exit_code
 

@@ -30,7 +30,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "exit_code": run.exit_code,
         "started": run.begun,
-        "last_good": run.last_good,
+        "last_good": run.last_good or None,
         "seconds": round(run.seconds, 3),
         "counts": dict(run.counts),
         "missing": list(run.missing),

@@ -7,19 +7,22 @@ Made of the folders that the audits left, wherever they ran. How it looks is the
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
+from fixtures.claims.waiting import pause
 from fixtures.run.state import WORST_FIRST, worst
 from reports.model import ENDED, EXIT_WORDS
 from reports.recorder import BEGUN
 from reports.stored import FILE, Stored, StoredClaim, Unreadable
 
 INTERRUPTED, INTERNAL_ERROR = 2, 3
+LOOK_SECONDS = 2.0
 # How a run says that a signal ended it; who sent that, the sender knows.
 STOPPED = "stopped by "
 NO_REPORT = "it left no report"
@@ -288,25 +291,36 @@ class Fleet:
         return tuple(sorted(found, key=lambda one: (one.day, one.cluster)))
 
 
-def read(folder: Path, names: Iterable[str] | None = None) -> Fleet:
+def read(folder: Path, names: Iterable[str] | None = None, wait: float = 0.0) -> Fleet:
     """The fleet of a folder that holds a folder with a report for each cluster.
 
     Args:
         folder: where the reports are.
         names: of the clusters that ought to be there; None takes those that are.
+        wait: seconds for audits that have not ended, or not begun.
 
     Raises:
         Unreadable: there is none.
     """
-    if names is None:
-        try:
-            names = sorted(path.parent.name for path in folder.glob(f"*/{FILE}"))
-        except OSError as e:
-            raise Unreadable(f"{folder}: cannot be read ({e.strerror})") from None
-    clusters = [Cluster.read(folder / folder_of(name), name) for name in names]
-    if not clusters:
+    names = sorted(p.parent.name for p in folder.glob(f"*/{FILE}")) if names is None else [*names]
+    if not names:
         raise Unreadable(f"{folder}: holds no report of a cluster (NAME/{FILE})")
-    begun = [_time(one.stored.started) for one in clusters if one.stored]
+    until = time.monotonic() + wait
+    ended: dict[str, Cluster] = {}
+    while True:
+        found = {n: ended.get(n) or Cluster.read(folder / folder_of(n), n) for n in names}
+        ended = {name: one for name, one in found.items() if one.stored and not one.runs}
+        if len(ended) == len(found) or time.monotonic() >= until:
+            return _of_folder([*found.values()])
+        pause(LOOK_SECONDS)
+
+
+def _of_folder(clusters: Sequence[Cluster]) -> Fleet:
+    begun = [
+        datetime.fromisoformat(one.stored.started)
+        for one in clusters
+        if one.stored and one.stored.started
+    ]
     running = sum(one.runs for one in clusters)
     missing = sum(one.stored is None for one in clusters)
     counted = ((running, "not ended"), (missing, "left no report"))
@@ -327,13 +341,6 @@ def names_of(file: Path) -> list[str]:
         why = e.strerror if isinstance(e, OSError) else "it is no text"
         raise Unreadable(f"{file}: cannot be read ({why}); name a file of clusters") from None
     return [name for line in lines if (name := line.partition("#")[0].strip())]
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise Unreadable(f"a report began at {text!r}, which is no time") from None
 
 
 def _how_bad(one: Cluster) -> tuple[int, int, str]:

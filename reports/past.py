@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reports.stored import Stored, about, below
+from reports.stored import Stored, about, below, in_utc
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def past_of(runs: Iterable[Stored]) -> Past:
         last_good = max(last_good, run.last_good)
         for claim in run.claims.values():
             if claim.red:
-                since = claim.red_since or run.started
+                since = in_utc(claim.red_since) if claim.red_since else run.started
                 before = streaks.get(claim.id, Streak(since, 0))
                 many = max(before.runs + 1, claim.red_runs)
                 streaks[claim.id] = Streak(min(before.since, since), many)

@@ -6,16 +6,19 @@ form did not have yet is empty here, and `lacks` says so.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta, Struct
 
 from fixtures.run.cluster import origin
-from fixtures.run.state import VERDICTS
+from fixtures.run.state import Verdict
+
+Moment = Annotated[datetime, Meta(tz=True)]
 
 FILE = "report.json"
 # The form that is written now; docs/reports.md says what changed with each.
@@ -30,29 +33,40 @@ def printable(line: str) -> str:
     return "".join(char if char.isprintable() else "�" for char in line)
 
 
+def in_utc(moment: datetime) -> str:
+    """A point in time as reports write it, so that two of them compare as texts."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
 class Unreadable(Exception):
     """A file is no report that can be read; one line with what to do."""
 
 
-@dataclass(frozen=True)
-class StoredClaim:
+class StoredClaim(Struct, frozen=True, rename={"said": "message", "tested": "asked"}):
     """One claim, as a report holds it.
 
     Attributes:
+        said: its message, whole.
         tested: false where the run ended before it.
         red_since: when the first of the runs began in each of which it failed, `red_runs` in all.
     """
 
     id: str
     text: str
-    verdict: str
+    verdict: Verdict
     examined: int
-    message: str
+    said: str
     stage: str
     tested: bool
     seconds: float
-    red_since: str = ""
+    red_since: Moment | None = None
     red_runs: int = 0
+
+    @property
+    def message(self) -> str:
+        """What it says in one line; of what is blocked, the claim that failed names the cause."""
+        line = self.said.partition("\n")[0]
+        return line.partition(": ")[0] if self.verdict == "blocked" else line
 
     @property
     def passed(self) -> bool:
@@ -68,6 +82,49 @@ class StoredClaim:
     def red(self) -> bool:
         """Whether it was tested, and did not pass."""
         return self.tested and self.verdict in {"failed", "error"}
+
+
+class _Subject(Struct):
+    """What was tested, by the names of report.json."""
+
+    istio: str
+    kubernetes: str
+    provider: str
+    evidence: str
+    profile: str
+    fault: str
+    features: list[str]
+    cluster: str = ""
+
+
+class _Wait(Struct):
+    """What was waited for, and how long."""
+
+    what: str
+    used: float
+
+
+class _Form(Struct):
+    """The form of a report, whatever else it has."""
+
+    schema: int
+
+
+class _Report(_Form):
+    """What is read of a report, by the names of report.json."""
+
+    subject: _Subject
+    headline: str
+    started: Moment
+    complete: bool
+    partial: bool
+    reason: str
+    exit_code: int
+    seconds: float
+    claims: list[StoredClaim]
+    waits: list[_Wait]
+    seen: dict[str, dict[str, str]] = {}
+    last_good: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -122,42 +179,42 @@ class Stored:
             Unreadable: it is no report, or not a whole one.
         """
         try:
-            data = json.loads(content)
-        except (ValueError, RecursionError):
+            form = msgspec.json.decode(content, type=_Form).schema
+            if form > SCHEMA_VERSION:
+                known = f"this suite reads forms 1 to {SCHEMA_VERSION}"
+                raise Unreadable(f"{name}: is of form {form}, {known}; take a newer Seatrial")
+            return cls._of(msgspec.json.decode(content, type=_Report), name)
+        except msgspec.ValidationError as e:
+            raise Unreadable(f"{name}: is no whole report of Seatrial: {e}") from None
+        except (msgspec.DecodeError, RecursionError):
             raise Unreadable(f"{name}: is no JSON; name a report.json") from None
-        try:
-            return cls.of(data, name)
-        except (KeyError, TypeError, ValueError) as e:
-            what = f"it lacks {e}" if isinstance(e, KeyError) else str(e)
-            raise Unreadable(f"{name}: is no whole report of Seatrial: {what}") from None
 
     @classmethod
-    def of(cls, data: Any, name: str) -> Self:
-        """Take what was read from JSON."""
-        form = _is(data, dict)["schema"]
-        if _is(form, int) > SCHEMA_VERSION:
-            known = f"this suite reads forms 1 to {SCHEMA_VERSION}"
-            raise Unreadable(f"{name}: is of form {form}, {known}; take a newer Seatrial")
-        if form < 1:
-            raise ValueError(f"there is no form {form}")
-        claims = [_claim(_is(one, dict)) for one in _is(data["claims"], list)]
-        if len({claim.id for claim in claims}) != len(claims):
-            raise ValueError("it holds a claim twice")
+    def _of(cls, read: _Report, name: str) -> Self:
+        """Take what was read, if all of it can be."""
+        if read.schema < 1:
+            raise msgspec.ValidationError(f"there is no form {read.schema}")
+        claims = {claim.id: claim for claim in read.claims}
+        if len(claims) != len(read.claims):
+            raise msgspec.ValidationError("it holds a claim twice")
+        waits: dict[str, float] = {}
+        for wait in read.waits:
+            waits[wait.what] = waits.get(wait.what, 0.0) + wait.used
         return cls(
             name=name,
-            form=form,
-            subject=_subject(_is(data["subject"], dict)),
-            headline=_is(data["headline"], str),
-            started=_moment(data["started"]),
-            complete=_is(data["complete"], bool),
-            partial=_is(data["partial"], bool),
-            reason=_is(data["reason"], str),
-            exit_code=_is(data["exit_code"], int),
-            seconds=_number(data["seconds"]),
-            known_good=_moment(data.get("last_good") or ""),
-            claims={claim.id: claim for claim in claims},
-            waits=_waits(_is(data["waits"], list)),
-            seen={k: _texts(v) for k, v in _is(data["seen"], dict).items()} if form > 1 else {},
+            form=read.schema,
+            subject=msgspec.structs.asdict(read.subject),
+            headline=read.headline,
+            started=in_utc(read.started),
+            complete=read.complete,
+            partial=read.partial,
+            reason=read.reason,
+            exit_code=read.exit_code,
+            seconds=read.seconds,
+            known_good=in_utc(read.last_good) if read.last_good else "",
+            claims=claims,
+            waits=waits,
+            seen=read.seen if read.schema > 1 else {},
         )
 
     @property
@@ -225,66 +282,3 @@ def about(subject: Mapping[str, Any]) -> tuple[str, ...]:
         versions = (str(subject[name]).split(".") for name in ("istio", "kubernetes"))
         texts["cluster"] = "-".join(".".join(parts[:2]) for parts in versions)
     return tuple(texts.values())
-
-
-def _claim(data: dict[str, Any]) -> StoredClaim:
-    verdict, message = _is(data["verdict"], str), _is(data["message"], str).partition("\n")[0]
-    if verdict not in VERDICTS:
-        raise ValueError(f"there is no verdict {verdict!r}")
-    if verdict == "blocked":  # the claim that failed of the cause names it
-        message = message.partition(": ")[0]
-    return StoredClaim(
-        _is(data["id"], str),
-        _is(data["text"], str),
-        verdict,
-        _is(data["examined"], int),
-        message,
-        _is(data["stage"], str),
-        _is(data["asked"], bool),
-        _number(data["seconds"]),
-        _moment(data.get("red_since") or ""),
-        _is(data.get("red_runs", 0), int),
-    )
-
-
-def _subject(data: dict[str, Any]) -> dict[str, Any]:
-    names = ("istio", "kubernetes", "provider", "evidence", "profile", "fault")
-    texts = {name: _is(data[name], str) for name in names}
-    texts["cluster"] = _is(data.get("cluster", ""), str)
-    return {**texts, "features": [_is(one, str) for one in _is(data["features"], list)]}
-
-
-def _waits(data: list[Any]) -> dict[str, float]:
-    waits: dict[str, float] = {}
-    for wait in data:
-        what = _is(wait["what"], str)
-        waits[what] = waits.get(what, 0.0) + _number(wait["used"])
-    return waits
-
-
-def _moment(value: Any) -> str:
-    """A point in time, in UTC, so that two of them compare as texts; empty where there is none."""
-    if not _is(value, str):
-        return ""
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError(f"the time {value} is of no zone")
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _number(value: Any) -> float:
-    """Seconds, of which no wait and no run has endlessly many."""
-    if not math.isfinite(number := float(value)):
-        raise ValueError(f"it holds {number} s")
-    return number
-
-
-def _texts(data: Any) -> dict[str, str]:
-    return {name: _is(value, str) for name, value in _is(data, dict).items()}
-
-
-def _is(value: Any, kind: type[Any]) -> Any:
-    """The value, which must be of this kind; True is no number."""
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{str(value)[:60]!r} is no {kind.__name__}")
-    return value

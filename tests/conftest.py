@@ -14,6 +14,7 @@ SKIPS = {
     "needs upstream's own files": "other people's text stays outside; it lies beside the checkout",
     "needs Chromium": "a browser is in no package index; .ci/run installs one",
     "no kubectl on the PATH": "it is in no package index; CI's machines have it",
+    "no helm on the PATH": "the same; docs/deploy/chart is rendered where it is",
     "needs Prometheus and promtool": "they are in no package index; .ci/run installs them",
     "makes real clusters": "takes minutes and a container engine; CONTRIBUTING.md says how",
     "needs a container engine": "was asked for by that setting, on a machine without one",

@@ -243,12 +243,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.record",
         description=__doc__,
-        epilog="All other options go to the run: see `pytest suites --help`.",
+        epilog="All else goes to the run: see `pytest suites --help`; suites by file, too.",
     )
     parser.add_argument("--kube-context", required=True, help="the cluster, by its context")
     parser.add_argument("--kubeconfig", type=Path, help="the file that names it")
     parser.add_argument("--way", help="how Istio was installed, for the name: helm, revision, ...")
     parser.add_argument("--say", help="the same in a sentence, for about.json")
+    parser.add_argument("--broken", help="what is broken in it on purpose, for about.json")
     parser.add_argument("--into", type=Path, default=FOLDER, help="where recordings lie")
     given, more = parser.parse_known_args(arguments)
     if given.way and not re.fullmatch(r"[a-z0-9-]+", given.way):
@@ -257,7 +258,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["KUBECONFIG"] = str(given.kubeconfig.resolve())
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as folder, written_down(recorder):
-        entries = ["suites", "--provider=existing", f"--kube-context={given.kube_context}"]
+        suites = [] if any(one.startswith("suites/") for one in more) else ["suites"]
+        entries = [*suites, "--provider=existing", f"--kube-context={given.kube_context}"]
         # Its modules are loaded before the run, which can then not rewrite their asserts.
         quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning", f"--reports-dir={folder}"]
         code = pytest.main([*entries, *quiet, *more], plugins=[recorder])
@@ -277,6 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
         "options": more,
         "known": known,
     }
+    if given.broken:
+        about["broken"] = given.broken
     pack(given.into / name, about, recorder.files(report))
     sys.stdout.write(f"recorded in {given.into / name}\n")
     return int(code)

@@ -32,7 +32,17 @@ PLACES = {"NAME": "gateway-object-deleted", "NEW": "1.31"}
 # Options that name something of the reader's, which has to be there.
 FILES = ("--kind-bin", "--image-archive", "--istio-values", "--kubeconfig")
 # Commands of others: only what they name of ours is looked at.
-FOREIGN = {"docker", "kubectl", "sonobuoy", "git", "export", ".", "python3", ".venv/bin/pip"}
+FOREIGN = {
+    "docker",
+    "helm",
+    "kubectl",
+    "sonobuoy",
+    "git",
+    "export",
+    ".",
+    "python3",
+    ".venv/bin/pip",
+}
 PYTEST_ENVIRONMENTS = {"smoke", "conformance", "prove"}
 
 

@@ -28,7 +28,13 @@ Body = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
-MANIFESTS = sorted([DEPLOY / "cronjob.yaml", *(ROOT / "docs" / "rbac").glob("*.yaml")])
+MANIFESTS = sorted(
+    [
+        DEPLOY / "cronjob.yaml",
+        DEPLOY / "fleet" / "fleet.yaml",
+        *(ROOT / "docs" / "rbac").glob("*.yaml"),
+    ]
+)
 STRICT = "dryRun=All&fieldValidation=Strict"
 # Standing namespaces whose roles the manifests bring.
 NAMESPACES = ("seatrial", "istio-system", "kube-system", "default")
@@ -85,11 +91,11 @@ async def test_the_sonobuoy_plugin_is_a_valid_pod() -> None:
     assert (config["driver"], config["result-format"]) == ("Job", "junit")
     container = plugin["spec"]
     # Sonobuoy adds the volume of this name, and a container that collects from it.
-    assert container["volumeMounts"][0]["name"] == "results"
+    assert {"name": "results", "mountPath": "/tmp/sonobuoy/results"} in container["volumeMounts"]
     assert "${results}/done" in container["args"][0]
     spec = plugin["podSpec"] | {
         "containers": [container],
-        "volumes": [{"name": "results", "emptyDir": {}}],
+        "volumes": [*plugin["podSpec"]["volumes"], {"name": "results", "emptyDir": {}}],
     }
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "seatrial"}}
     async with a_server() as client:
@@ -106,7 +112,10 @@ def test_the_cron_job_uses_what_the_role_makes() -> None:
     role = read(ROOT / "docs" / "rbac" / f"{options['data']['PROFILE']}.yaml")
     accounts = [d["metadata"] for d in role if d["kind"] == "ServiceAccount"]
     assert {"name": pod["serviceAccountName"], "namespace": "seatrial"} in accounts
-    assert container["envFrom"] == [{"configMapRef": {"name": options["metadata"]["name"]}}]
+    assert container["envFrom"] == [
+        {"configMapRef": {"name": options["metadata"]["name"]}},
+        {"secretRef": {"name": "seatrial-tells", "optional": True}},
+    ]
     volumes = {v["name"]: v for v in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
     assert volumes["reports"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
@@ -163,7 +172,8 @@ def test_the_reports_that_the_cron_job_keeps_fit_its_volume() -> None:
 
 def test_the_image_holds_all_that_a_run_needs() -> None:
     lines = (DEPLOY / "Containerfile").read_text().splitlines()
-    copied = {shlex.split(line)[1] for line in lines if line.startswith("COPY")}
+    steps = [shlex.split(line)[1:-1] for line in lines if line.startswith("COPY ")]
+    copied = {name for names in steps if "--from=packages" not in names for name in names}
     assert copied == {"pyproject.toml", "conftest.py", "fixtures", "reports", "suites"}
     assert all((ROOT / name).exists() for name in copied)
 
@@ -211,6 +221,10 @@ def test_the_nightly_run_takes_every_pair_and_keeps_its_reports() -> None:
     entries = [step for step in steps if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
     kept = [step for step in steps if "upload-artifact" in step.get("uses", "")]
     assert [step["if"] for step in (*entries, *kept)] == ["always()", "always()"]
+    [taken] = [step for step in steps if "cache/restore" in step.get("uses", "")]
+    [left] = [step for step in steps if "cache/save" in step.get("uses", "")]
+    assert left["if"] == "always()"  # a red night is what the next one must know of
+    assert (taken["with"]["path"], taken["with"]["key"]) == tuple(left["with"].values())
     assert {"report.html", "junit.xml", "summary.md"} <= {
         Path(line).name for line in kept[0]["with"]["path"].split()
     }

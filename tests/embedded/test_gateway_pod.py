@@ -155,6 +155,12 @@ def test_it_follows_the_api_only_while_an_istiod_runs(tmp_path: Path, block: Blo
     asyncio.run(scenario())
 
 
+def in_sync(workload: Gateway) -> bool:
+    """Whether its Envoy took all that was made for it."""
+    state = workload._envoy.discovery.state("listeners")
+    return state is not None and state.sent == state.acked
+
+
 def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block: Block) -> None:
     nonsense: Body = {
         "apiVersion": "networking.istio.io/v1",
@@ -172,12 +178,17 @@ def test_an_object_that_makes_no_sense_leaves_it_as_it_was(tmp_path: Path, block
         await pod.install()
         pod.cluster.pilots.arrive("istiod-1")
         await pod.api.create(GATEWAYS, GATEWAY, "bookinfons")
-        async with pod.started():
+        async with pod.started() as workload:
             await pod.reported()
             assert await pod.status(8080, "/") == 404
+            assert in_sync(workload)
             await pod.api.create("virtualservices.networking.istio.io", nonsense, "bookinfons")
-            await pod.says("no new configuration")
+            await pod.says("no new configuration, VirtualService bookinfons/nonsense is not")
             assert await pod.status(8080, "/") == 404
+            assert not in_sync(workload)
+            await pod.api.delete("virtualservices.networking.istio.io", "nonsense", "bookinfons")
+            await pod.reported()
+            assert in_sync(workload)
 
     asyncio.run(scenario())
 

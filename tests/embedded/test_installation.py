@@ -69,7 +69,7 @@ def test_a_minor_version_stands_for_its_first_release() -> None:
     assert installation("1.31") == installation("1.31.0")
 
 
-@pytest.mark.parametrize("setting", ["profile=ambient", "components.cni.enabled=maybe", "a.b=c"])
+@pytest.mark.parametrize("setting", ["profile=minimal", "components.cni.enabled=maybe", "a.b=c"])
 def test_a_setting_that_is_not_simulated_is_refused_with_those_that_are(setting: str) -> None:
     with pytest.raises(
         CannotSimulate, match=r"components\.egressGateways\[0\]\.enabled"

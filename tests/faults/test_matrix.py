@@ -11,7 +11,17 @@ import pytest
 
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL
 from fixtures.faults.catalog.names import SAMPLE
-from fixtures.faults.matrix import Broken, Noticed, has_cni, judge, main, table, touched_stages
+from fixtures.faults.matrix import (
+    Broken,
+    Noticed,
+    _fits,
+    has_cni,
+    judge,
+    main,
+    table,
+    touched_stages,
+)
+from fixtures.istio.releases.versions import Pair
 from fixtures.run.stages import STAGES
 from tests.golden import Golden
 
@@ -84,6 +94,17 @@ def test_a_fault_that_cannot_be_injected_is_refused(
     with pytest.raises(SystemExit):
         main(options)
     assert line in capsys.readouterr().err
+
+
+def test_a_fault_of_ambient_mode_gets_a_mesh_that_is_in_it() -> None:
+    fault, other = CATALOGUE["ztunnel-on-no-node"], CATALOGUE["dns-down"]
+    usual = Broken(Pair("1.31.4", "1.35"))
+    assert usual.needed_by(other) == usual
+    broken = usual.needed_by(fault)
+    assert (broken.mesh, broken.cni, broken.extra) == ("ambient", True, ("--mesh", "ambient"))
+    assert broken.needed_by(fault) == broken
+    assert [_fits(fault, Broken(Pair(v, "1.30"))) for v in ("1.23.6", "1.24.0")] == [False, True]
+    assert fault.name not in ON_ARRIVAL
 
 
 def test_a_mesh_arrives_with_its_own_faults_and_with_none_of_the_run() -> None:

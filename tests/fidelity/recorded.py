@@ -14,12 +14,14 @@ NATIVE = installation(VERSION)
 CLASSIC = installation(VERSION, settings=["values.pilot.env.ENABLE_NATIVE_SIDECARS=false"])
 REVISION = installation(VERSION, settings=["revision=canary", "values.revisionTags[0]=prod"])
 HELM = installation(VERSION, "helm", ["profile=default"])
+AMBIENT = installation("1.31.0", settings=["profile=ambient"])
 # All but the native one hold the injected sample, too.
 WAYS = {
     "2-istio-installed": NATIVE,
     "classic/injected": CLASSIC,
     "revision/injected": REVISION,
     "helm/injected": HELM,
+    "ambient/bookinfo": AMBIENT,
 }
 
 

@@ -72,6 +72,9 @@ def test_a_gateway_that_does_not_exist(kube: Replay, gateway: str, words: str) -
     message = fails(configuration(kube).expect_named)
     assert "1 of 2 VirtualServices" in message
     assert f"bookinfons/shop: {words}" in message
+    assert f"next: kubectl -n bookinfons get {VIRTUAL} shop -o yaml" in message
+    namespace = "bookinfons" if gateway == "gone" else "other"
+    assert f"next: kubectl -n {namespace} get gateways.{NETWORKING}" in message
 
 
 @pytest.mark.parametrize(
@@ -196,6 +199,8 @@ def test_a_subset_that_leads_nowhere(kube: Replay, rules: list[Body], words: str
     message = fails(configuration(kube).expect_subsets)
     assert "bookinfons/shop: subset one of reviews.bookinfons.svc.cluster.local, " in message
     assert words in message
+    assert f"next: kubectl get {RULES} -A" in message
+    assert "next: kubectl -n bookinfons get pods --show-labels" in message
 
 
 def test_living_h_subsets_with_pods_and_subsets_that_get_nothing(kube: Replay) -> None:

@@ -31,15 +31,16 @@ def test_a_run_is_recorded_and_says_the_same_again(
         command = [sys.executable, "-m", "tests.record"]
         command += ["--kubeconfig", str(cluster.kubeconfig), "--into", str(tmp_path / "made")]
         command += ["--kube-context", cluster.ready["context"], "--profile", "readonly"]
-        environment = {**os.environ, "KUBECONFIG": ""}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, timeout=SECONDS, check=False, capture_output=True
-        )
+        done = _done(command)
+        assert done.returncode == 0, done.stdout.decode()
+        part = ["suites/test_01_cluster.py", "--way", "part", "--broken", "nothing"]
+        assert _done([*command, *part]).returncode == 0
         user = yaml.safe_load(cluster.kubeconfig.read_text())["users"][0]["user"]
-    assert done.returncode == 0, done.stdout.decode()
     monkeypatch.setattr(recordings, "FOLDER", tmp_path / "made")
-    [name] = recorded()
+    name, part_name = recorded()
     assert name == "1.29.6-1.34.4-none"  # the sample was not there
+    assert {claim.partition("/")[0] for claim in again.verdicts(part_name)} == {"cluster"}
+    assert Recording(part_name).about["broken"] == "nothing"
     reported = again.verdicts(name)
     assert sum(one["verdict"] == "passed" for one in reported.values()) > 30
     tested = [one.values for one in again.again()]
@@ -50,6 +51,13 @@ def test_a_run_is_recorded_and_says_the_same_again(
     text = "".join(recordings._files(name).values())
     assert user["token"] not in text
     assert cluster.ready["node_name"] not in text
+
+
+def _done(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "KUBECONFIG": ""}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, timeout=SECONDS, check=False, capture_output=True
+    )
 
 
 @pytest.mark.parametrize("name", recorded())

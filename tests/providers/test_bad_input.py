@@ -76,6 +76,12 @@ BAD = [
         "did you mean ingress-gateway",
         id="feature",
     ),
+    pytest.param(
+        ("--inject-fault", "ztunnel-on-no-node"),
+        4,
+        "--inject-fault ztunnel-on-no-node: it breaks a mesh of --mesh ambient",
+        id="a fault of another mesh",
+    ),
     pytest.param(("--mesh", "ambiant"), 4, "did you mean ambient", id="near mesh"),
     pytest.param(
         ("--mesh", "ambient", "--istio-version", "1.23.6"),

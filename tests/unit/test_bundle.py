@@ -58,6 +58,15 @@ def test_a_bundle_holds_the_runs_files_and_nothing_else(file: Path) -> None:
     ]
 
 
+def test_the_gauges_go_along_where_a_run_wrote_them(folder: Path, tmp_path: Path) -> None:
+    (folder / "metrics.prom").write_text("# EOF\n")
+    file = tmp_path / "with.zip"
+    assert main(["bundle", "--reports-dir", str(folder), "--output", str(file)]) == 0
+    assert main(["verify", str(file)]) == 0
+    with zipfile.ZipFile(file) as archive:
+        assert "metrics.prom" in archive.namelist()
+
+
 def test_the_same_content_makes_the_same_bytes(file: Path, folder: Path, tmp_path: Path) -> None:
     for path in folder.rglob("*"):
         os.utime(path, (1, 1))

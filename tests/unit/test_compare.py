@@ -23,7 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def stored(made: Run, name: str) -> Stored:
-    return Stored.of(json.loads(json.dumps(as_json(made))), name)
+    return Stored.parse(json.dumps(as_json(made)).encode(), name)
 
 
 def before() -> Run:
@@ -228,28 +228,41 @@ CLAIM: dict[str, Any] = as_json(run())["claims"][0]
         pytest.param(None, "cannot be read (No such file", id="absent"),
         pytest.param(b"", "is no JSON", id="empty"),
         pytest.param(b"\xff\xfe", "is no JSON", id="no text"),
-        pytest.param(b"[" * 100_000, "is no JSON", id="deep"),
+        pytest.param(b"[" * 100_000, "Expected `object`, got `array`", id="deep"),
         pytest.param(b"[]", "no whole report", id="a list"),
-        pytest.param(b"{}", "lacks 'schema'", id="something else"),
+        pytest.param(b"{}", "missing required field `schema`", id="something else"),
         pytest.param(b"null", "no whole report", id="null"),
         pytest.param(damaged(schema=99), "is of form 99", id="a newer form"),
         pytest.param(damaged(schema=0), "no form 0", id="no such form"),
-        pytest.param(damaged(schema="2"), "is no int", id="a form in words"),
-        pytest.param(damaged(claims=None), "is no list", id="no claims"),
+        pytest.param(damaged(started="noon"), "encoded datetime - at `$.started`", id="no time"),
+        pytest.param(damaged(schema="2"), "got `str` - at `$.schema`", id="a form in words"),
+        pytest.param(damaged(claims=None), "Expected `array`, got `null`", id="no claims"),
         pytest.param(damaged(claims=[CLAIM, CLAIM]), "a claim twice", id="a claim twice"),
-        pytest.param(damaged(claims=[7]), "is no dict", id="a claim that is none"),
-        pytest.param(damaged(claims=[CLAIM | {"verdict": "fine"}]), "no verdict", id="a verdict"),
         pytest.param(
-            damaged(claims=[CLAIM | {"examined": True}]), "is no int", id="true as number"
+            damaged(claims=[7]),
+            "Expected `object`, got `int` - at `$.claims[0]`",
+            id="a claim that is none",
         ),
-        pytest.param(damaged(subject={}), "lacks 'istio'", id="no subject"),
+        pytest.param(
+            damaged(claims=[CLAIM | {"verdict": "fine"}]),
+            "Invalid enum value 'fine'",
+            id="a verdict",
+        ),
+        pytest.param(
+            damaged(claims=[CLAIM | {"examined": True}]), "got `bool`", id="true as number"
+        ),
+        pytest.param(damaged(subject={}), "missing required field `istio`", id="no subject"),
         pytest.param(
             damaged(waits=[{"what": "a", "used": "b"}]), "no whole", id="a wait in words"
         ),
         pytest.param(damaged(waits=[{"what": "a", "used": None}]), "no whole", id="no wait"),
         pytest.param(damaged(waits=[7]), "no whole", id="a wait that is none"),
-        pytest.param(damaged(waits=[{"what": "a", "used": 1e999}]), "inf s", id="an endless wait"),
-        pytest.param(damaged(seen={"image": []}), "is no dict", id="seen in a list"),
+        pytest.param(
+            damaged(waits=[{"what": "a", "used": 1e999}]), "is no JSON", id="an endless wait"
+        ),
+        pytest.param(
+            damaged(seen={"image": []}), "Expected `object`, got `array`", id="seen in a list"
+        ),
     ],
 )
 def test_bad_input_is_one_line(

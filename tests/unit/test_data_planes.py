@@ -29,7 +29,7 @@ def test_a_sample_in_ambient_mode_is_asked_nothing_about_sidecars() -> None:
     ambient = access.in_ambient_mode()
     assert (access.data_plane, ambient.data_plane) == ("sidecar", "ambient")
     assert ambient.features == {"writes"}
-    assert ambient.lacking == {"sidecars": NO_SIDECARS}
+    assert ambient.lacking == dict.fromkeys(("sidecars", "mesh-traffic"), NO_SIDECARS)
     assert ambient.skipped_stages == dict.fromkeys(OF_SIDECARS, NO_SIDECARS)
 
 

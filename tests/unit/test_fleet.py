@@ -15,7 +15,6 @@ from reports.fleet import Cluster, Fleet, folder_of, read
 from reports.fleet_page import MOST_COLUMNS, as_json, page, tone
 from reports.model import Run
 from reports.recorder import BEGUN
-from reports.stored import Unreadable
 from tests.fleets import StandIn, leave
 from tests.golden import Golden
 from tests.unit.runs import run
@@ -198,9 +197,3 @@ def test_a_fleet_of_nobody_is_refused(tmp_path: Path, names: str | None, capsys:
         words += ["--clusters", str(tmp_path / "names")]
     assert main(words) == 4
     assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_a_report_of_no_time_is_refused(tmp_path: Path, sound: Any) -> None:
-    leave(tmp_path, sound | {"started": "noon"}, [GOOD])
-    with pytest.raises(Unreadable, match="began at 'noon'"):
-        read(tmp_path)

@@ -14,6 +14,7 @@ from fixtures.istio.gateway_api import GATEWAYS, ROUTES, ApiGateway
 from fixtures.istio.releases import expected
 from fixtures.istio.sample import Sample
 from fixtures.k8s import Refused
+from fixtures.k8s.deployment import KIND
 from fixtures.setup.gateway_api import bookinfo_exposed_by_the_api
 from fixtures.traffic.gateway_access import AccessPath
 
@@ -99,6 +100,44 @@ def test_a_good_one_holds(objects: Objects) -> None:
     gateway(objects).expect_programmed()
     gateway(objects).expect_route_accepted()
     gateway(objects).expect_service()
+
+
+class NotYetMade(Objects):
+    """A cluster whose istiod makes the Deployment only after it was looked for twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = 0
+        proxy = {"image": "docker.io/istio/proxyv2:1.31.0", "args": ["proxy", "router"]}
+        self.pod: Body = {
+            "metadata": {"name": NAME, "namespace": "bookinfons", "labels": LABEL},
+            "spec": {"containers": [{"name": "istio-proxy", **proxy}]},
+            "status": {"containerStatuses": [{"name": "istio-proxy", **proxy}]},
+        }
+        done = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+        self.deployment: Body = {
+            "metadata": {"name": NAME, "namespace": "bookinfons", "ownerReferences": [OWNER]},
+            "spec": {"replicas": 1, "selector": {"matchLabels": LABEL}, "template": self.pod},
+            "status": done,
+        }
+
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Body | None:
+        if kind != KIND:
+            return super().find(kind, name, namespace)
+        self.looked += 1
+        return self.deployment if self.looked > 2 else None
+
+    def list(self, kind: str, *where: str, **how: str) -> list[Body]:
+        if kind == KIND:
+            return [self.deployment] if self.looked > 2 else []
+        return [self.pod] if kind == "pods" else super().list(kind, *where, **how)
+
+
+def test_a_deployment_that_istiod_has_not_made_yet_is_waited_for() -> None:
+    objects: Any = NotYetMade()
+    with wait_policy(factor=1):
+        gateway(objects).expect_deployment()
+    assert objects.looked == 3
 
 
 def test_what_was_so_before_the_last_change_is_not_so_now(objects: Objects) -> None:

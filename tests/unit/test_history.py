@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from reports.stored import Stored, StoredClaim
 from tests.unit.runs import good, run, stopped
 
 CLAIM = "sample/six-pods-run"
-LETTERS: dict[str, str] = {
+LETTERS: dict[str, Any] = {
     "g": "passed",
     "r": "failed",
     "e": "error",
@@ -132,7 +133,7 @@ def of(
 
 
 def stored(*made: Run) -> list[Stored]:
-    return [Stored.of(json.loads(json.dumps(as_json(one))), "a report") for one in made]
+    return [Stored.parse(json.dumps(as_json(one)).encode(), "a report") for one in made]
 
 
 def history(*made: Run) -> History:

@@ -198,6 +198,6 @@ def test_many_are_counted(tmp_path: Path) -> None:
 
 
 def test_earlier_reports_are_what_was_told_where_nothing_was(tmp_path: Path) -> None:
-    earlier = Stored.of(json.loads(json.dumps(as_json(good("conformance")))), "earlier")
+    earlier = Stored.parse(json.dumps(as_json(good("conformance"))).encode(), "earlier")
     made = replace(failing("s/a"), past=Past(latest=earlier))
     assert change(made, tmp_path).before.headline == "Passed"

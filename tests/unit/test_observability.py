@@ -241,14 +241,43 @@ def test_an_edge_in_plain_text(answered: Any) -> None:
     assert "got productpage-v1 -> reviews-v3 0 %" in said
 
 
-def test_what_kiali_cannot_reach_is_named(answered: Any) -> None:
+def test_what_kiali_cannot_reach_is_named(answered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy = [{"name": "istiod", "status": "Healthy"}, {"name": "ztunnel", "status": "NotFound"}]
     kiali = Kiali(the_addons("1.31.4"))
     answered({"/api/status": {}, "/api/istio/status": healthy})
     kiali.expect_everything_reached()
     broken = [*healthy, {"name": "prometheus", "status": "Unreachable"}]
     answered({"/api/status": {}, "/api/istio/status": broken})
+    monkeypatch.setattr(Kiali, "_is_up", lambda *_: True)
     assert "prometheus is Unreachable" in failed(kiali.expect_everything_reached)
+
+
+@pytest.mark.parametrize(
+    ("up", "cause"),
+    [
+        (True, "Kiali does not reach prometheus"),
+        (False, "Deployment istio-system/prometheus is not up"),
+    ],
+)
+def test_a_kiali_without_prometheus_fails_of_that_alone(
+    answered: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    up: bool,  # noqa: FBT001  # whether Prometheus runs
+    cause: str,
+) -> None:
+    unreached = [{"name": "prometheus", "status": "Unreachable"}]
+    answered({GRAPH: graph(), "/api/istio/status": unreached, "/api/status": {}})
+    monkeypatch.setattr(Kiali, "_is_up", lambda *_: up)
+    kiali = Kiali(the_addons("1.31.4"))
+    claims: list[tuple[Any, ...]] = [
+        (kiali.expect_edges, sent()),
+        (kiali.expect_mutual_tls, sent()),
+        (kiali.expect_everything_reached,),
+    ]
+    for claim, *arguments in claims:
+        with wait_policy(factor=0), pytest.raises(ClaimFailed) as caught:
+            claim(*arguments)
+        assert caught.value.causes == (cause,)
 
 
 def test_an_edge_of_a_node_that_is_no_workload() -> None:

@@ -13,9 +13,14 @@ from reports.model import Run
 from reports.past import Past, Streak, followed, past_of
 from reports.stored import Stored, below
 from reports.summary import as_markdown
+from tests.small_runs import SmallRuns
 from tests.unit.runs import good, run
 
+pytest_plugins = ["pytester"]
+
 CLAIM = "sample/six-pods-run"
+PASSING = "@so()\ndef test_a(cluster): inspected_one(1)\n"
+FAILING = "@so()\ndef test_a(cluster):\n    raise ClaimFailed('a', expected='b', got='c')\n"
 FIRST = run().started
 
 
@@ -36,7 +41,7 @@ def of(verdict: Verdict | None, day: int, past: Past | None = None, cluster: str
 
 
 def stored(made: Run) -> Stored:
-    return Stored.of(json.loads(json.dumps(as_json(made))), "a report")
+    return Stored.parse(json.dumps(as_json(made)).encode(), "a report")
 
 
 def past(*verdicts: Verdict | None) -> Past:
@@ -143,6 +148,30 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> No
     assert len(found) == 1
     [line] = wrong
     assert str(tmp_path / "bad" / "report.json") in line
+
+
+def test_runs_in_folders_of_their_own_know_of_each_other(runs: SmallRuns) -> None:
+    reports = runs.folder.parent
+    reports.mkdir()
+    for night, source in enumerate((PASSING, FAILING, FAILING)):
+        runs.claims("01_cluster", source)
+        runs.run("--history", "reports", "--reports-dir", f"reports/night-{night}")
+    [claim] = json.loads((reports / "night-2" / "report.json").read_text())["claims"]
+    first, second = (
+        json.loads((reports / f"night-{night}" / "report.json").read_text()) for night in (0, 1)
+    )
+    assert (claim["red_runs"], claim["red_since"]) == (2, second["started"])
+    assert second["last_good"] == first["started"]
+    assert "Red since" in (reports / "night-2" / "report.html").read_text()
+    assert "Red since" not in (reports / "night-1" / "report.html").read_text()
+
+
+def test_an_earlier_report_that_is_broken_stops_nothing(runs: SmallRuns) -> None:
+    runs.claims("01_cluster", PASSING)
+    runs.run()
+    report = json.loads((runs.folder / "report.json").read_text())
+    (runs.folder / "report.json").write_text(json.dumps(report | {"started": "some day"}))
+    assert runs.run().report["complete"] is True
 
 
 def test_the_summary_says_since_when() -> None:
