@@ -338,7 +338,8 @@ class Sends(MeshClient):
     def pod(self) -> Pod:
         return self._pod
 
-    def requests(self, _url: str, count: int, **_: Any) -> tuple[MeshAnswer, ...]:
+    def requests(self, url: str, count: int, **_: Any) -> tuple[MeshAnswer, ...]:
+        assert url == f"http://{SERVER}:8080/headers"
         self.sends()
         return (MeshAnswer(200, {}, "", 0.0),) * count
 
