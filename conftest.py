@@ -26,6 +26,7 @@ pytest_plugins = [
     "fixtures.setup.clients",
     "fixtures.setup.cluster",
     "fixtures.setup.configuration",
+    "fixtures.setup.expected",
     "fixtures.setup.gateway",
     "fixtures.setup.gateway_api",
     "fixtures.setup.gateways",

@@ -67,6 +67,8 @@ def page(found: list[Claim]) -> str:
         needs = f" Needs: {', '.join(stage.needs)}." if stage.needs else ""
         needs += f" Reads: {', '.join(stage.reads)}." if stage.reads else ""
         lines += ["", f"## {stage.number} {stage.title}", "", f"`{stage.name}`.{needs}"]
+        if not mine:
+            lines += ["", "A claim for each table of that file ([how](your-own-claims.md))."]
         for name in dict.fromkeys(name_of(claim.id) for claim in mine):
             lines += _about([claim for claim in mine if name_of(claim.id) == name])
     return "\n".join(lines) + "\n"

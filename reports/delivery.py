@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from fixtures.run.settings import NightlySettings
 from reports import metrics, notify, otlp
 from reports.model import Run
@@ -33,25 +31,26 @@ class Message:
     Attributes:
         option: by which the user asked for it.
         url: where it goes.
-        body: what is sent, made when it is: that may take a moment.
         arrived: called if it was taken.
     """
 
     option: str
-    url: str
-    body: Callable[[], bytes]
-    headers: Mapping[str, str]
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     method: str = "POST"
     verify: str | bool = True
     arrived: Callable[[], object] = field(default=lambda: None)
 
     def send(self, deadline: float) -> str:
         """Send it; returns what went wrong, in a few words."""
+        import requests  # noqa: PLC0415  # it takes a while, and most runs send nothing
+
         try:
             with requests.request(
                 self.method,
                 self.url,
-                data=self.body(),
+                data=self.body,
                 headers={**self.headers},
                 timeout=max(deadline - time.monotonic(), 0.1),
                 allow_redirects=False,  # what is secret goes to nobody else
@@ -96,20 +95,26 @@ def tell(
         folder: where is kept what was told.
         environment: says who else wants it.
     """
+    wants: dict[str, Callable[[], Message | None]] = {
+        "--push-gateway": lambda: pushed(run, wanted),
+        otlp.ENDPOINT: lambda: exported(run, environment),
+        "--notify": lambda: notified(run, wanted, folder),
+    }
     messages, lines = [], []
-    if wanted.push_gateway:
-        messages.append(pushed(run, wanted.push_gateway))
-    try:
-        endpoint = otlp.endpoint_of(environment)
-        messages += [exported(run, endpoint)] if endpoint else []
-        messages += [told] if wanted.notify and (told := notified(run, wanted, folder)) else []
-    except (ValueError, OSError) as e:
-        lines.append(str(e))
+    for option, made in wants.items():
+        try:
+            messages += [message] if (message := made()) else []
+        except otlp.Refused as e:
+            lines.append(str(e))
+        except Exception as e:  # noqa: BLE001  # whatever it is, it changes no verdict
+            lines.append(f"{option}: not sent: {type(e).__name__}")
     return lines + deliver(messages)
 
 
 def notified(run: Run, wanted: NightlySettings, folder: Path) -> Message | None:
     """What changed, for the webhook; None where that is nothing."""
+    if not wanted.notify:
+        return None
     found, file = notify.change(run, folder), notify.file_of(run, folder)
     if not found.worth_telling:
         if found.counts:
@@ -119,8 +124,7 @@ def notified(run: Run, wanted: NightlySettings, folder: Path) -> Message | None:
     body = found.as_slack() if wanted.notify_as == "slack" else found.as_json()
     text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     headers = {"Content-Type": "application/json"}
-    arrived = lambda: found.now.write(file)  # noqa: E731  # it is handed over, and is one line
-    return Message("--notify", wanted.notify, lambda: text, headers, arrived=arrived)
+    return Message("--notify", wanted.notify, text, headers, arrived=lambda: found.now.write(file))
 
 
 class _Delivery(threading.Thread):
@@ -141,8 +145,10 @@ def _late() -> str:
     return f"it did not answer within {SECONDS:g} s"
 
 
-def pushed(run: Run, gateway: str) -> Message:
+def pushed(run: Run, wanted: NightlySettings) -> Message | None:
     """The metrics for a Pushgateway, in place of those of the last run of this subject."""
+    if not wanted.push_gateway:
+        return None
     from prometheus_client.exposition import push_to_gateway  # noqa: PLC0415  # see `metrics`
 
     made: dict[str, Any] = {}
@@ -152,18 +158,22 @@ def pushed(run: Run, gateway: str) -> Message:
         return lambda: None
 
     group = {name: metrics.common(run)[name] for name in ("cluster", "profile")}
+    gateway = wanted.push_gateway
     push_to_gateway(gateway, JOB, metrics.registry(run), group, handler=keep)
-    return Message(
-        "--push-gateway", made["url"], lambda: made["data"], dict(made["headers"]), made["method"]
-    )
+    headers = dict(made["headers"])
+    return Message("--push-gateway", made["url"], made["data"], headers, method=made["method"])
 
 
-def exported(run: Run, endpoint: otlp.Endpoint) -> Message:
-    """The metrics for an OpenTelemetry collector, as OTLP over HTTP in JSON."""
-    return Message(
-        endpoint.option,
-        endpoint.url,
-        lambda: otlp.request(run, endpoint),
-        {"Content-Type": "application/json", **endpoint.headers},
-        verify=endpoint.certificate or True,
-    )
+def exported(run: Run, environment: Mapping[str, str]) -> Message | None:
+    """The metrics for an OpenTelemetry collector, as OTLP over HTTP in JSON.
+
+    Raises:
+        Refused: the environment wants what cannot be.
+    """
+    endpoint = otlp.endpoint_of(environment)
+    if endpoint is None:
+        return None
+    headers = {"Content-Type": "application/json", **endpoint.headers}
+    body = otlp.request(run, endpoint)
+    verify = endpoint.certificate or True
+    return Message(endpoint.option, endpoint.url, body, headers, verify=verify)

@@ -14,12 +14,18 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
 
+from fixtures.run.nightly_options import is_address
 from reports import metrics
 from reports.model import Run
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
 SERVICE = "seatrial"
+ENDPOINT = f"{PREFIX}ENDPOINT"
 GAUGES = "v1/metrics"
+
+
+class Refused(Exception):
+    """Nothing is sent; one line that says why."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +49,21 @@ def endpoint_of(environment: Mapping[str, str]) -> Endpoint | None:
     """What the environment says, in OpenTelemetry's own words; None where it says nothing.
 
     Raises:
-        ValueError: it wants what is not spoken.
+        Refused: it wants what is not spoken, or names no address.
     """
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     option, url = f"{PREFIX}METRICS_ENDPOINT", environment.get(f"{PREFIX}METRICS_ENDPOINT", "")
     if not url:
-        option, url = f"{PREFIX}ENDPOINT", environment.get(f"{PREFIX}ENDPOINT", "")
+        option, url = ENDPOINT, environment.get(ENDPOINT, "")
         url = f"{url.rstrip('/')}/{GAUGES}" if url else ""
     if not url:
         return None
+    if not is_address(url):
+        raise Refused(f"{option}: not sent: an address like http://host:4318 is needed")
     if _either(environment, "PROTOCOL") == "grpc":
         line = f"{option}: not sent: gRPC is not spoken here"
-        raise ValueError(f"{line}; set {PREFIX}METRICS_PROTOCOL=http/json and the port for HTTP")
+        raise Refused(f"{line}; set {PREFIX}METRICS_PROTOCOL=http/json and the port for HTTP")
     resource = _pairs(environment.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     if name := environment.get("OTEL_SERVICE_NAME", ""):
         resource["service.name"] = name

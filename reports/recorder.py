@@ -169,7 +169,8 @@ class Recorder:
         code = self._leave(run)
         if self._begun and self.state.settings:
             wanted = self.state.settings.nightly
-            folder = wanted.history or self.folder
+            known = wanted.history
+            folder = known if known and os.access(known, os.W_OK) else self.folder
             for line in delivery.tell(run, wanted, folder, os.environ):
                 self._say(f"WARNING: {line}")
         return code

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from fixtures.istio.expected.rows import DECIDING
 from fixtures.run.config_options import Options
 
 PAGE = Path(__file__).parents[1] / "docs" / "seatrial.schema.json"
@@ -21,11 +22,17 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema() -> dict[str, Any]:
     """The schema, with the whole file at its top."""
-    made = msgspec.json.schema(Options)
-    definitions = made["$defs"]
+    kinds = tuple(dict.fromkeys(kind for _, kind in DECIDING))
+    (_, *tables), definitions = msgspec.json.schema_components(
+        (Options, *kinds), ref_template="#/$defs/{name}"
+    )
     top = definitions.pop(Options.__name__)
-    rest = {"$defs": definitions} if definitions else {}
-    return {"$schema": DRAFT, **top, "title": "seatrial.toml", **rest}
+    top["properties"]["expect"] = {
+        "description": "what is expected of a mesh of your own",
+        "type": "array",
+        "items": {"anyOf": tables},
+    }
+    return {"$schema": DRAFT, **top, "title": "seatrial.toml", "$defs": definitions}
 
 
 def text() -> str:

@@ -31,6 +31,25 @@ DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 PATIENCE_MILLISECONDS = 15_000
 README_HEIGHT = 1590
+# Of two colours, after the Web Content Accessibility Guidelines; 4.5 is enough for small text.
+CONTRAST = """
+([selector, property]) => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = colour => {
+    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    const part = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(value => {
+      const share = value / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
+  };
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  return [...document.querySelectorAll(selector)].map(text => {
+    const ink = light(getComputedStyle(text)[property]);
+    return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+  });
+}
+"""
 
 
 def found() -> str:
@@ -66,6 +85,11 @@ class Opened:
     def request(self, expression: str) -> Any:
         """What JavaScript says of the page."""
         return self.page.evaluate(expression)
+
+    def contrasts(self, selector: str, property_: str) -> list[float]:
+        """How each of these stands out from the paper, by a property that is its colour."""
+        found: list[float] = self.page.evaluate(CONTRAST, [selector, property_])
+        return found
 
 
 @contextmanager

@@ -11,24 +11,6 @@ from tests.browser.chromium import DESKTOP, PHONE, opened
 from tests.unit.test_history import CLAIM, of, stored
 
 SCHEMES = ("light", "dark")
-# Everything that is read, with its own colour, against the paper.
-CONTRAST = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const light = colour => {
-    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    const part = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(value => {
-      const share = value / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
-  };
-  const against = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  const paper = light(getComputedStyle(document.body).backgroundColor);
-  return [...document.querySelectorAll(".h-row p, .h-turn p, .h-axis, .h-key")]
-    .map(text => against(light(getComputedStyle(text).color), paper));
-}
-"""
 
 
 @pytest.fixture
@@ -77,7 +59,7 @@ def test_it_is_no_wider_than_the_screen(
 def test_it_can_be_read(browser: Browser, drawn: Path, scheme: str, media: Any) -> None:
     with opened(browser, drawn.as_uri(), color_scheme=scheme) as shown:
         shown.page.emulate_media(media=media)
-        contrasts = shown.request(CONTRAST)
+        contrasts = shown.contrasts(".h-row p, .h-turn p, .h-axis, .h-key", "color")
         assert len(contrasts) > 10
         assert min(contrasts) >= 4.5
 

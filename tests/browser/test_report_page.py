@@ -20,25 +20,6 @@ pytest_plugins = ["pytester"]
 JENKINS = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';"
 NO_STYLES = "style-src 'none'"
 SCHEMES = ("light", "dark")
-# Of two colours, after the Web Content Accessibility Guidelines; 4.5 is enough for small text.
-CONTRAST = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const light = colour => {
-    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    const part = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(value => {
-      const share = value / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
-  };
-  const paper = light(getComputedStyle(document.body).backgroundColor);
-  return [...document.querySelectorAll("svg text")].map(text => {
-    const ink = light(getComputedStyle(text).fill);
-    return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-  });
-}
-"""
 OUTSIDE_ITS_PICTURE = """
 [...document.querySelectorAll("svg text")].filter(text => {
   const [own, whole] = [text.getBBox(), text.ownerSVGElement.viewBox.baseVal];
@@ -198,7 +179,7 @@ def test_it_is_no_wider_than_the_screen(
 def test_the_pictures_can_be_read(browser: Browser, report: Path, scheme: str, media: Any) -> None:
     with opened(browser, report.as_uri(), color_scheme=scheme) as shown:
         shown.page.emulate_media(media=media)
-        contrasts = shown.request(CONTRAST)
+        contrasts = shown.contrasts("svg text", "fill")
         assert len(contrasts) > 10
         assert min(contrasts) >= 4.5
 

@@ -39,7 +39,9 @@ def claims() -> set[str]:
 
 
 def test_there_are_claims_in_every_stage(claims: set[str]) -> None:
-    assert {claim.partition("/")[0] for claim in claims} == {stage.name for stage in STAGES}
+    named = {stage.name for stage in STAGES}
+    # What a user expects is claimed where he says so (tests/prove/test_own.py breaks it).
+    assert {claim.partition("/")[0] for claim in claims} == named - {"expected"}
 
 
 # What is tested on only one of the two kinds of meshes: with Istio's CNI plugin, or without.

@@ -104,11 +104,12 @@ def test_a_server_port_of_the_service_is_bound_at_its_target_port() -> None:
     assert listener["address"]["socket_address"]["port_value"] == 8080
 
 
-def test_a_tls_server_is_named_as_left_out() -> None:
-    mesh = Mesh(gateways=[gateway(port={"number": 8443, "protocol": "HTTPS"})])
-    pushed = for_gateway(mesh, INGRESS)
+def test_a_server_that_passes_on_what_it_is_asked_for_is_named_as_left_out() -> None:
+    port, tls = {"number": 15443, "protocol": "TLS"}, {"mode": "AUTO_PASSTHROUGH"}
+    pushed = for_gateway(Mesh(gateways=[gateway(port=port, tls=tls)]), INGRESS)
     assert pushed.config.listeners == []
-    assert pushed.left_out == ("bookinfons/bookinfo-gateway: HTTPS server on port 8443",)
+    words = "TLS server on port 15443 passes on whatever it is asked for"
+    assert pushed.left_out == (f"bookinfons/bookinfo-gateway: {words}",)
 
 
 def test_without_a_virtual_service_no_path_matches() -> None:

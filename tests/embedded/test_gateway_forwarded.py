@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import trustme
 
-from fixtures.claims import ClaimFailed
+from fixtures.claims import ClaimFailed, expect
+from fixtures.claims.deadlines import SETTLED
+from fixtures.claims.waiting import eventually
 from fixtures.istio.control_plane import ControlPlane
+from fixtures.istio.credentials import Credentials
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.releases import expected
 from fixtures.k8s import Kube
@@ -57,3 +62,30 @@ def test_a_failure_is_explained_without_the_node(
         forwarded._fetch(base, "/productpage", Mark("x", reader))
     names = [hop.name for hop in forwarded._request_path().hops()]
     assert names[0] == "Service -> pod of the gateway"
+
+
+def test_a_credential_is_served_while_its_secret_is_there(forwarded: Client) -> None:
+    kube, credentials = forwarded.gateway.kube, Credentials(forwarded.gateway.kube)
+    leaf = trustme.CA().issue_cert("shop.example")
+    chain, key = leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes()
+    data = {"tls.crt": base64.b64encode(chain).decode(), "tls.key": base64.b64encode(key).decode()}
+    secret = {"metadata": {"name": "shop"}, "type": "kubernetes.io/tls", "data": data}
+    tls = {"mode": "SIMPLE", "credentialName": "shop"}
+    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
+    servers = [{"port": port, "hosts": ["shop.example"], "tls": tls}]
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": servers}
+    kube.create(
+        "gateways.networking.istio.io", {"metadata": {"name": "shop"}, "spec": spec}, "default"
+    )
+    try:
+        kube.create("secrets", secret, "istio-system")
+        credentials.expect_served()
+        kube.delete("secrets", "shop", "istio-system")
+
+        def must_be_closed() -> None:
+            (named,) = credentials.named()
+            expect(str(named), expected=(), got=credentials.shown(named).chain)
+
+        eventually(must_be_closed, within=SETTLED)
+    finally:
+        kube.delete("gateways.networking.istio.io", "shop", "default")

@@ -1,12 +1,13 @@
-"""A web server on this machine that takes what is sent to it, for tests of what sends."""
+"""A web server on this machine for tests: it takes what is sent to it, and serves one thing."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 GIVES_UP = 30
 
@@ -27,19 +28,22 @@ class Receiver:
 
     Attributes:
         silent: it takes requests and does not answer until it ends.
+        serves: what it answers with, as it is at each request, and of which type that is.
     """
 
     url: str = ""
     status: int = 200
     silent: bool = False
+    serves: Callable[[], bytes] = bytes
+    content_type: str = "text/plain"
     received: list[Received] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
-def receiving(*, status: int = 200, silent: bool = False) -> Iterator[Receiver]:
-    """Have one, on a free port."""
-    receiver = Receiver(status=status, silent=silent)
+def receiving(**how: Any) -> Iterator[Receiver]:
+    """Have one, on a free port; `how` are fields of a Receiver."""
+    receiver = Receiver(**how)
 
     class Handler(BaseHTTPRequestHandler):
         def _take(self) -> None:
@@ -49,16 +53,23 @@ def receiving(*, status: int = 200, silent: bool = False) -> Iterator[Receiver]:
             if receiver.silent:
                 receiver.ended.wait(GIVES_UP)
             self.send_response(receiver.status)
+            content = receiver.serves()
             self.send_header("location", "/elsewhere")
-            self.send_header("content-length", "0")
+            self.send_header("content-type", receiver.content_type)
+            self.send_header("content-length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
 
         do_POST = do_PUT = do_GET = _take  # noqa: N815  # as http.server names them
 
         def log_message(self, *_: object) -> None:
             """Keep the tests' output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Who asked may be gone by the time it is answered."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

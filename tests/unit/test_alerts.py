@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 import promql_parser
 import pytest
@@ -27,8 +26,8 @@ import yaml
 from fixtures.claims.waiting import pause
 from reports.delivery import deliver, exported
 from reports.metrics import PREFIX, TEXTS, samples_of
-from reports.otlp import Endpoint
 from tests.small_runs import ROOT, SmallRuns
+from tests.unit.receiver import receiving
 from tests.unit.runs import good
 from tests.unit.test_metrics import everything
 
@@ -195,15 +194,16 @@ rule_files: [RULES]
 scrape_configs:
 - job_name: seatrial
   metrics_path: /metrics.prom
-  static_configs: [{targets: [TARGET]}]
+  static_configs: [{targets: ["TARGET"]}]
 """
 
 
 @contextmanager
 def prometheus(command: str, folder: Path, target: str, *more: str) -> Iterator[Prometheus]:
     """Start it on a free port, with our rules, and end it."""
-    configuration = CONFIGURATION.replace("RULES", str(FOLDER / "alerts.yaml"))
-    (folder / "prometheus.yml").write_text(configuration.replace("TARGET", f'"{target}"'))
+    rules, at = str(FOLDER / "alerts.yaml"), urlsplit(target).netloc
+    configuration = CONFIGURATION.replace("RULES", rules).replace("TARGET", at)
+    (folder / "prometheus.yml").write_text(configuration)
     log = folder / "log"
     with log.open("w") as out:
         process = subprocess.Popen(
@@ -238,33 +238,6 @@ def until(check: Callable[[], Any]) -> Any:
     return found
 
 
-@contextmanager
-def served(path: Path, content_type: str) -> Iterator[str]:
-    """A file over HTTP, as it is at each request; yields host and port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            content = path.read_bytes()
-            self.send_response(200)
-            self.send_header("content-type", content_type)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Keep the tests' output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PASSING = "@so()\ndef test_a(cluster): inspected_one(1)\n"
@@ -288,8 +261,8 @@ def test_what_breaks_is_noticed_the_same_night(
 
     night(PASSING)
     with (
-        served(metrics, content_type) as target,
-        prometheus(tools["prometheus"], tmp_path, target) as server,
+        receiving(serves=metrics.read_bytes, content_type=content_type) as served,
+        prometheus(tools["prometheus"], tmp_path, served.url) as server,
     ):
         until(lambda: server.value("seatrial_run_good") == 1)
         assert server.firing() == set()
@@ -319,9 +292,11 @@ def test_what_is_sent_as_otlp_is_what_is_scraped(tools: dict[str, str], tmp_path
     whole = good("conformance")
     ended_now = datetime.now(UTC) - timedelta(seconds=whole.seconds)
     made = replace(whole, started=ended_now)
-    with prometheus(tools["prometheus"], tmp_path, "127.0.0.1:1", f"--{flag}") as server:
+    with prometheus(tools["prometheus"], tmp_path, "http://127.0.0.1:1", f"--{flag}") as server:
         url = f"{server.url}/api/v1/otlp/v1/metrics"
-        assert deliver([exported(made, Endpoint("OTLP", url))]) == []
+        message = exported(made, {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": url})
+        assert message
+        assert deliver([message]) == []
         for sample in samples_of(made):
             chosen = ", ".join(f"{key}={json.dumps(text)}" for key, text in sample.labels.items())
             expression = f"{PREFIX}{sample.name}{{{chosen}}}"

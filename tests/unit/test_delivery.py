@@ -13,9 +13,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
+from fixtures.run.settings import NightlySettings
 from reports.delivery import Message, deliver, exported, pushed
 from reports.metrics import PREFIX, as_prometheus, samples_of
-from reports.otlp import Endpoint, endpoint_of
+from reports.otlp import Endpoint, Refused, endpoint_of
 from tests.small_runs import SmallRuns
 from tests.unit.receiver import Receiver, receiving
 from tests.unit.runs import run
@@ -26,9 +27,15 @@ SECRET = "s3cr3t-of-the-user-0123456789"  # the canary, no password
 MADE = replace(run(), subject=replace(run().subject, cluster="a/b staging"))
 
 
+def to_gateway(url: str) -> Message:
+    message = pushed(MADE, NightlySettings(push_gateway=url))
+    assert message
+    return message
+
+
 def test_a_push_gateway_gets_the_file_in_place_of_the_last_runs() -> None:
     with receiving() as receiver:
-        assert deliver([pushed(MADE, f"{receiver.url}/under/")]) == []
+        assert deliver([to_gateway(f"{receiver.url}/under/")]) == []
     [request] = receiver.received
     cluster = base64.urlsafe_b64encode(b"a/b staging").decode()
     group = f"cluster@base64/{cluster}/profile/smoke"
@@ -41,7 +48,7 @@ def test_a_push_gateway_gets_the_file_in_place_of_the_last_runs() -> None:
 def test_a_push_gateway_gets_the_name_and_password_of_its_address() -> None:
     with receiving() as receiver:
         url = receiver.url.replace("://", f"://someone:{SECRET}@")
-        assert deliver([pushed(MADE, url)]) == []
+        assert deliver([to_gateway(url)]) == []
     [request] = receiver.received
     expected = base64.b64encode(f"someone:{SECRET}".encode()).decode()
     assert request.headers["authorization"] == f"Basic {expected}"
@@ -54,9 +61,9 @@ def test_a_collector_gets_the_same_as_otlp() -> None:
             "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20abc,x-tenant = one",
             "OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=staging,team=a%20b",
         }
-        endpoint = endpoint_of(environment)
-        assert endpoint
-        assert deliver([exported(MADE, endpoint)]) == []
+        message = exported(MADE, environment)
+        assert message
+        assert deliver([message]) == []
     [request] = receiver.received
     assert (request.method, request.path) == ("POST", "/base/v1/metrics")
     assert request.headers["content-type"] == "application/json"
@@ -117,12 +124,12 @@ def test_grpc_is_refused_in_one_line() -> None:
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
     }
-    with pytest.raises(ValueError, match=r"gRPC is not spoken here; set \S+=http/json"):
+    with pytest.raises(Refused, match=r"gRPC is not spoken here; set \S+=http/json"):
         endpoint_of(environment)
 
 
 def message(url: str) -> Message:
-    return Message("--notify", f"{url}/{SECRET}", lambda: b"{}", {})
+    return Message("--notify", f"{url}/{SECRET}", b"{}", {})
 
 
 @contextmanager
@@ -162,6 +169,8 @@ def test_one_that_is_silent_holds_up_nobody_for_longer_than_the_deadline() -> No
 
 def test_an_address_is_not_shown_where_objects_are() -> None:
     assert SECRET not in repr(Endpoint("a", f"http://{SECRET}", {"a": SECRET}))
+    assert SECRET not in repr(message("http://a"))
+    assert SECRET not in repr(NightlySettings(push_gateway=SECRET, notify=SECRET))
 
 
 # Whole runs
@@ -210,6 +219,27 @@ def test_a_run_that_cannot_send_ends_as_it_would(
         "WARNING: OTEL_EXPORTER_OTLP_ENDPOINT",
     ]  # a first run that is good is no news
     assert SECRET not in everything(runs, ended.output)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ENDPOINT", "collector:4318", "an address like http://host:4318 is needed"),
+        ("ENDPOINT", "http://[", "an address like http://host:4318 is needed"),
+        ("PROTOCOL", "grpc", "gRPC is not spoken here"),
+    ],
+)
+def test_an_environment_that_is_wrong_holds_up_nothing_else(
+    runs: SmallRuns, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    runs.claims("01_cluster", FAILING)
+    with receiving() as hook:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+        ended = runs.run("--notify", hook.url)
+    assert ended.code == 1
+    assert f"WARNING: OTEL_EXPORTER_OTLP_ENDPOINT: not sent: {words}" in ended.output
+    assert len(hook.received) == 1
 
 
 def test_what_it_sends_is_what_it_writes(runs: SmallRuns) -> None:

@@ -201,3 +201,15 @@ def test_earlier_reports_are_what_was_told_where_nothing_was(tmp_path: Path) -> 
     earlier = Stored.parse(json.dumps(as_json(good("conformance"))).encode(), "earlier")
     made = replace(failing("s/a"), past=Past(latest=earlier))
     assert change(made, tmp_path).before.headline == "Passed"
+
+
+def test_what_was_told_is_kept_where_the_other_reports_are(runs: SmallRuns) -> None:
+    reports = runs.folder.parent
+    reports.mkdir()
+    runs.claims("01_cluster", FAILING)
+    with receiving() as hook:
+        for night in range(2):
+            options = ("--history", "reports", "--reports-dir", f"reports/night-{night}")
+            runs.run("--notify", hook.url, *options)
+    assert len(hook.received) == 1
+    assert [path.parent for path in reports.rglob(".notified-*.json")] == [reports]

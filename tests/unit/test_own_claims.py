@@ -285,9 +285,7 @@ def test_a_ledger_of_ones_own_is_written(
 # Faults
 
 
-def test_a_fault_of_ones_own_is_injected_before_its_stage(
-    runs: SmallRuns, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_ones_own_is_injected_in_its_stage(runs: SmallRuns) -> None:
     (shop(runs) / "faults.py").write_text(FAULT.format(stage="cluster"))
     ended = run(runs, "--inject-fault", "shop-shut")
     assert "The fault shop-shut was injected: The shop is shut." in ended.report["notes"]
