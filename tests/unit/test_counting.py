@@ -30,6 +30,8 @@ from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
+from fixtures.istio.istioctl import Istioctl
+from fixtures.istio.kube_inject import KubeInject
 from fixtures.istio.mutual_tls import MutualTls, TrustDomain
 from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.observability.grafana import Grafana
@@ -57,6 +59,7 @@ from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
 from fixtures.providers.read_once import ReadOnce
 from fixtures.setup.clients import CLIENTS
+from fixtures.setup.kube_inject import workloads
 from fixtures.setup.mutual_tls import documents
 from fixtures.setup.traffic import rules_of
 from fixtures.traffic.availability import Availability
@@ -136,6 +139,9 @@ class Nouns:
         self.plain_sample = PlainSample(kube, ROWS, first=before)
         old = Termination(kube, (), frozenset({"uid"}), since="the change")
         self.injected_sample = sample = InjectedSample(kube, ROWS, before=before, old_pods=old)
+        # Who is at hand and writes nothing.
+        istioctl = Istioctl(("true",), Path("kubeconfig"), "empty", "istio-system")
+        self.kube_inject = KubeInject(sample, istioctl, workloads(sample.expected))
         probe = Probe(kube, "bookinfons", "probe")
         self.probes = Probes(probe, probe)
         self.webhooks = Webhooks(kube, ROWS, "x")
@@ -162,6 +168,7 @@ class Nouns:
         self.jaeger, self.grafana = Jaeger(self.addons), Grafana(self.addons)
         self.kiali, self.loki = Kiali(self.addons), Loki(self.addons)
         self.caused = Caused(clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger"))
+        self.sent = self.caused
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
