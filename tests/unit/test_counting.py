@@ -143,9 +143,11 @@ class Nouns:
         self.plain_sample = PlainSample(kube, ROWS, first=before)
         old = Termination(kube, (), frozenset({"uid"}), since="the change")
         self.injected_sample = sample = InjectedSample(kube, ROWS, before=before, old_pods=old)
-        # Who is at hand and writes nothing.
-        istioctl = Istioctl(("true",), Path("kubeconfig"), "empty", "istio-system")
-        self.kube_inject = KubeInject(sample, istioctl, workloads(sample.expected))
+        self.kube_inject = KubeInject(  # by an istioctl that is at hand and writes nothing
+            sample,
+            Istioctl(("true",), Path("kubeconfig"), "empty", "istio-system"),
+            workloads(sample.expected),
+        )
         probe = Probe(kube, "bookinfons", "probe")
         self.probes = Probes(probe, probe)
         self.webhooks = Webhooks(kube, ROWS, "x")
@@ -172,8 +174,9 @@ class Nouns:
         self.prometheus = Prometheus(self.addons)
         self.jaeger, self.grafana = Jaeger(self.addons), Grafana(self.addons)
         self.kiali, self.loki = Kiali(self.addons), Loki(self.addons)
-        self.caused = Caused(clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger"))
-        self.sent = self.caused
+        self.caused = self.sent = Caused(
+            clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger")
+        )
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
