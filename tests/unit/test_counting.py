@@ -38,6 +38,8 @@ from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
+from fixtures.istio.istioctl import Istioctl
+from fixtures.istio.kube_inject import KubeInject
 from fixtures.istio.mutual_tls import MutualTls, TrustDomain
 from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.observability.grafana import Grafana
@@ -66,6 +68,7 @@ from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
 from fixtures.providers.read_once import ReadOnce
 from fixtures.setup.clients import CLIENTS
+from fixtures.setup.kube_inject import workloads
 from fixtures.setup.mutual_tls import documents
 from fixtures.setup.traffic import rules_of
 from fixtures.traffic.availability import Availability
@@ -153,6 +156,11 @@ class Nouns:
         self.plain_sample = PlainSample(kube, ROWS, first=before)
         old = Termination(kube, (), frozenset({"uid"}), since="the change")
         self.injected_sample = sample = InjectedSample(kube, ROWS, before=before, old_pods=old)
+        self.kube_inject = KubeInject(  # by an istioctl that is at hand and writes nothing
+            sample,
+            Istioctl(("true",), Path("kubeconfig"), "empty", "istio-system"),
+            workloads(sample.expected),
+        )
         probe = Probe(kube, "bookinfons", "probe")
         self.probes = Probes(probe, probe)
         self.webhooks = Webhooks(kube, ROWS, "x")
@@ -181,7 +189,9 @@ class Nouns:
         self.prometheus = Prometheus(self.addons)
         self.jaeger, self.grafana = Jaeger(self.addons), Grafana(self.addons)
         self.kiali, self.loki = Kiali(self.addons), Loki(self.addons)
-        self.caused = Caused(clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger"))
+        self.caused = self.sent = Caused(
+            clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger")
+        )
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
