@@ -117,15 +117,17 @@ class Cluster:
 
     @property
     def reason(self) -> str:
-        """What stands beside the verdict: why there is none, or what the exit code means."""
-        return self.why or EXIT_WORDS.get(self.exit_code, "")
+        """What stands beside the verdict: why there is none, what failed first, or the code's."""
+        if self.why or not self.wrong:
+            return self.why or EXIT_WORDS.get(self.exit_code, "")
+        return f"{self.wrong[0].verdict}: {self.wrong[0].text}"
 
     @property
     def claims(self) -> Mapping[str, StoredClaim]:
         """What was claimed of it, by id."""
         return self.stored.claims if self.stored else {}
 
-    @property
+    @cached_property
     def wrong(self) -> tuple[StoredClaim, ...]:
         """The claims that failed or could not be tested."""
         return tuple(c for c in self.claims.values() if c.wrong) if self.audited else ()
@@ -174,12 +176,12 @@ class Row:
     text: str
     verdicts: Mapping[str, str]
 
-    @property
+    @cached_property
     def counts(self) -> Counter[str]:
         """How many clusters have which verdict."""
         return Counter(self.verdicts.values())
 
-    @property
+    @cached_property
     def wrong(self) -> tuple[str, ...]:
         """The clusters of which it does not hold, or could not be tested."""
         return tuple(n for n, v in self.verdicts.items() if v not in {"passed", "not-claimed"})

@@ -73,7 +73,6 @@ def tone(fleet: Fleet) -> str:
 
 def as_json(fleet: Fleet) -> str:
     """The whole fleet as data, a line for each cluster and each claim."""
-    rows = fleet.rows
     data = {
         "schema": SCHEMA_VERSION,
         "headline": fleet.headline,
@@ -86,13 +85,13 @@ def as_json(fleet: Fleet) -> str:
         "rehearsals": fleet.rehearsals,
         "versions": {what.lower(): dict(counted) for what, counted in fleet.versions},
         "skew": {what.lower(): minors for what, minors in fleet.skew},
-        "clusters": [_cluster(one, rows) for one in fleet.clusters],
-        "claims": [_claim(row) for row in rows],
+        "clusters": [_cluster(one) for one in fleet.clusters],
+        "claims": [_claim(row) for row in fleet.rows],
     }
     return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
 
-def _cluster(one: Cluster, rows: tuple[Row, ...]) -> dict[str, Any]:
+def _cluster(one: Cluster) -> dict[str, Any]:
     return {
         "name": one.name,
         "report": f"{one.folder}/{FILE}" if one.stored else "",
@@ -106,7 +105,7 @@ def _cluster(one: Cluster, rows: tuple[Row, ...]) -> dict[str, Any]:
         "started": one.stored.started if one.stored else "",
         "seconds": one.stored.seconds if one.stored else 0,
         "certificate": _ending(one.ending) if one.ending else None,
-        "wrong": {row.id: row.verdicts[one.name] for row in rows if one.name in row.wrong},
+        "wrong": {claim.id: claim.verdict for claim in one.wrong},
     }
 
 

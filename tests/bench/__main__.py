@@ -1,20 +1,23 @@
-"""`python -m tests.bench [audit PODS | OPTIONS]`: which bench is run; without a word, two of them.
+"""`python -m tests.bench [audit PODS | fleet CLUSTERS | OPTIONS]`: which bench is run.
 
-`audit` is one of its own (`tests.bench.audit`). All else is what writing reports costs
-(`tests.bench.reports`), then a run on the embedded cluster (`tests.bench.run`, with its options).
+`audit` and `fleet` are of their own (`tests.bench.audit`, `tests.bench.fleet`). All else is what
+writing reports costs (`tests.bench.reports`), then a run on the embedded cluster
+(`tests.bench.run`, with its options).
 """
 
 from __future__ import annotations
 
 import sys
 
-from tests.bench import audit, reports, run
+from tests.bench import audit, fleet, reports, run
 
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; the first that costs too much says so."""
     if arguments[:1] == ["audit"]:
         return audit.main(arguments[1:])
+    if arguments[:1] == ["fleet"]:
+        return fleet.main(arguments[1:])
     return reports.main([]) or run.main(arguments)
 
 

@@ -50,6 +50,11 @@ def yardstick() -> float:
 
 def memory(leader: int) -> float:
     """MiB that a process and all it started hold now; shared pages are shared out (PSS)."""
+    return sum(map(_proportional, (leader, *children_of(leader)))) / MIB
+
+
+def children_of(leader: int) -> list[int]:
+    """All processes that one has started, and theirs."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -61,7 +66,7 @@ def memory(leader: int) -> float:
     while left:
         family.append(left.pop())
         left += children.get(family[-1], [])
-    return sum(map(_proportional, family)) / MIB
+    return family[1:]
 
 
 def _proportional(pid: int) -> int:

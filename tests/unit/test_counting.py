@@ -18,6 +18,9 @@ from fixtures.claims.waiting import eventually, wait_policy
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.ambient import Ambient
+from fixtures.istio.ambient_policies import AmbientPolicies
+from fixtures.istio.ambient_restart import AmbientRestart
+from fixtures.istio.ambient_traffic import AmbientTraffic
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.clash import Clash
 from fixtures.istio.cluster import Cluster
@@ -52,6 +55,7 @@ from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
+from fixtures.istio.ztunnels import Ztunnels
 from fixtures.k8s import Refused, Unreachable
 from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
@@ -151,6 +155,7 @@ class Nouns:
         self.gateways = Gateways(kube)
         self.credentials = Credentials(kube)
         self.ambient = Ambient(kube)
+        self.ztunnels = Ztunnels(self.cluster, self.ambient)
         self.waypoints = Waypoints(kube)
         self.configuration = Configuration(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
@@ -165,8 +170,12 @@ class Nouns:
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
-        rules = Rules(kube, "bookinfons", documents(sample, trust))
+        rules = Rules(kube, "bookinfons", documents(kube, "bookinfons", trust))
         self.tls_policies = TlsPolicies(clients, rules, trust, mesh_writes=True)
+        beside = MeshClient(kube, "seatrial-sidecar", "bookinfons")
+        self.ambient_traffic = AmbientTraffic(clients, beside, trust, self.ambient, rules)
+        self.ambient_policies = AmbientPolicies(clients, rules, trust, mesh_writes=True)
+        self.ambient_restart = AmbientRestart(self.ambient_traffic, self.ztunnels, True)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 
