@@ -27,6 +27,11 @@ from fixtures.istio.cluster import Cluster
 from fixtures.istio.configuration import Configuration
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
+from fixtures.istio.expected.callers import Callers
+from fixtures.istio.expected.modes import Modes
+from fixtures.istio.expected.rising import Metrics
+from fixtures.istio.expected.rows import Mode, Reached, Rising, Served
+from fixtures.istio.expected.served import ServedHosts
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
@@ -74,6 +79,14 @@ from fixtures.traffic.in_mesh import MeshClient, MeshClients
 ROWS = expected("1.31.0", "v1.35.0", ["v1.35.0"])
 SUITES = sorted((Path(__file__).parents[2] / "suites").glob("test_*.py"))
 # Claims about what was found before they run: the version, and pods from before a change.
+# What a user expects, a table for each kind of claim.
+EXPECTED = {
+    "served": Served(host="shop.example.com", gateway="istio-system/gate"),
+    "mode": Mode(namespace="shop", mode="none"),
+    "mutual_tls_mode": Mode(namespace="shop", mutual_tls="STRICT"),
+    "reached": Reached(service="shop/cart:80"),
+    "rising": Rising(metric="up"),
+}
 KNOWN_BEFORE = {
     "test_the_kubernetes_version_is_supported",
     "test_the_old_pods_are_gone_in_time",
@@ -168,6 +181,8 @@ class Nouns:
         self.configuration = Configuration(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
         clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
+        self.served_hosts, self.modes = ServedHosts(kube), Modes(kube)
+        self.metrics, self.callers = Metrics(kube), Callers(kube, clients)
         self.routing = Routing(clients, rules_of(sample))
         self.resilience = Resilience(clients, rules_of(sample))
         self.clash = Clash(self.client, rules_of(sample))
@@ -200,8 +215,10 @@ def claims() -> Iterator[Any]:
         for name, test in vars(import_module(f"suites.{path.stem}")).items():
             if not name.startswith("test_"):
                 continue
-            marks = {mark.name: mark for mark in test.pytestmark}
-            values = {}
+            marks = {mark.name: mark for mark in getattr(test, "pytestmark", ())}
+            given = inspect.signature(test).parameters
+            values: dict[str, Any] = {k: row for k, row in EXPECTED.items() if k in given}
+            assert "claim" in marks or values, f"{name} is no claim"
             if "parametrize" in marks:
                 parameter, choices = marks["parametrize"].args
                 values = {parameter: choices[0]}
