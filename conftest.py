@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.run.signals",
     "fixtures.setup.addons",
     "fixtures.setup.ambient",
+    "fixtures.setup.ambient_traffic",
     "fixtures.setup.background",
     "fixtures.setup.clients",
     "fixtures.setup.cluster",

@@ -56,7 +56,7 @@ class Subject:
 
     Attributes:
         simulated: what the embedded cluster shows without running it.
-        cluster: the name of its context in the kubeconfig.
+        cluster: what the user calls it, or the name of its context in the kubeconfig.
     """
 
     istio: str
@@ -290,15 +290,16 @@ def subject_of(state: RunState) -> Subject:
         features=tuple(sorted(access.features)) if access else (),
         simulated=access.simulated if access else (),
         python=platform.python_version(),
-        cluster=access.context if access else _named(settings),
+        cluster=_named(settings) or (access.context if access else ""),
     )
 
 
 def _named(settings: Settings | None) -> str:
-    """The cluster that is to be taken, of a run that did not come to it."""
+    """How the user calls the cluster that is to be taken, which a run may not come to."""
     if settings is None:
         return ""
-    return IN_CLUSTER if settings.in_cluster else settings.kube_context
+    context = IN_CLUSTER if settings.in_cluster else settings.kube_context
+    return settings.nightly.cluster or context
 
 
 def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:

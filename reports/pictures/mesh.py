@@ -16,7 +16,7 @@ from fixtures.claims import Call
 from reports.model import Run
 
 CLIENT = "client"
-ISTIOD = "istiod"
+ISTIOD, ZTUNNEL = "istiod", "ztunnel"
 PROXY_OF = "istio-proxy of "
 GAP, LINE, HEAD, SPACE, PADDING = 112, 19, 32, 26, 12
 # How wide a letter of a name and of a line is, on the safe side: no font is known here.
@@ -172,6 +172,8 @@ def _lines(run: Run, edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
         known = [seen["version"].get(ISTIOD, "").partition("-")[0]]
         known += [f"{synced} workload{'s'[: synced > 1]} in sync"] if synced else []
         found[ISTIOD] = list(filter(None, known))
+    if version := seen["version"].get(ZTUNNEL):
+        found[ZTUNNEL] = [version]
     return {name: tuple(lines) for name, lines in found.items()}
 
 

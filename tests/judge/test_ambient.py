@@ -1,4 +1,4 @@
-"""What ztunnel says of itself, by the recorded mesh in ambient mode: whole, and broken.
+"""What ztunnel says of itself, and of requests, by the recorded mesh: whole, and broken.
 
 What the API alone says of it is tested in `test_living`.
 """
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,8 +21,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fixtures.claims import ClaimFailed, NotTested, Observations, start_observing
 from fixtures.claims.waiting import wait_policy
+from fixtures.istio import ztunnel_log
+from fixtures.istio.ambient_traffic import OPENED, REQUESTS, AmbientTraffic
+from fixtures.istio.mutual_tls import TrustDomain
 from fixtures.istio.node_pages import AGENT_READY, DUMP, METRICS, READY
+from fixtures.istio.rules import Rules
 from fixtures.k8s import Body, Refused, Reply
+from fixtures.k8s.pod import Pod
+from fixtures.traffic.in_mesh import MeshAnswer, MeshClient, MeshClients
 from tests.judge.replay import ISTIOD, Replay, page
 from tests.judge.world import World, access_of
 from tests.recordings import BY_HAND
@@ -298,3 +305,189 @@ def test_an_identity_without_a_certificate_is_noticed(
     assert f"{DETAILS}, held by pod istio-system/ztunnel-lzc6w: {words}" in (
         fails(kube, "expect_certificates")
     )
+
+
+# Requests: details and productpage stand for the server and the client of ours
+
+
+CLIENT, SERVER = "productpage-v1", "details-v1"
+ENDS = ("source", "destination")
+
+
+def ends(kube: Replay) -> tuple[Pod, Pod]:
+    """The pods that call, and are called, in what was recorded."""
+    found = {
+        app: Pod.of(kube.list("pods", "flat", labels=f"app={app}")[0])
+        for app in ("productpage", "details")
+    }
+    return found["productpage"], found["details"]
+
+
+class Sends(MeshClient):
+    """A client whose requests are recorded ones.
+
+    Attributes:
+        sends: what one batch changes in what ztunnel says.
+    """
+
+    def __init__(self, kube: Replay, workload: str, pod: Pod) -> None:
+        super().__init__(as_kube(kube), workload, "flat")
+        self._pod = pod
+        self.sends: Callable[[], object] = lambda: None
+
+    def pod(self) -> Pod:
+        return self._pod
+
+    def requests(self, url: str, count: int, **_: Any) -> tuple[MeshAnswer, ...]:
+        assert url == f"http://{SERVER}:8080/headers"
+        self.sends()
+        return (MeshAnswer(200, {}, "", 0.0),) * count
+
+
+def traffic(kube: Replay) -> tuple[AmbientTraffic, Sends]:
+    source, target = ends(kube)
+    client, server = Sends(kube, CLIENT, source), Sends(kube, SERVER, target)
+    clients = MeshClients(client, client, server, client)
+    ambient = World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")).ambient()
+    rules = Rules(as_kube(kube), "flat", {})
+    return AmbientTraffic(
+        clients, server, TrustDomain("cluster.local", "r"), ambient, rules
+    ), client
+
+
+def counts(
+    batches: int, policy: str = "mutual_tls", each: int = REQUESTS, caller: str = CLIENT
+) -> str:
+    """What ztunnel counts at both ends, in the form that was recorded."""
+    template = next(
+        line
+        for line in RECORDED.text("istio/ztunnel-metrics.txt").splitlines()
+        if line.startswith(OPENED) and 'destination_workload="details-v1"' in line
+    )
+    labels = template.rpartition(" ")[0].replace("bookinfo-details", "details-v1")
+    labels = labels.replace("bookinfo-productpage", caller).replace("mutual_tls", policy)
+    both = (labels.replace('reporter="destination"', f'reporter="{end}"') for end in ENDS)
+    return "".join(f"{one} {each * batches}\n" for one in both)
+
+
+def counted(kube: Replay, client: Sends, each: Callable[[int], str]) -> None:
+    """Have each batch of requests be counted so, on top of those before it."""
+    batches = iter(range(1, 100))
+    kube.replies[METRICS, "/metrics"] = page("")
+
+    def send() -> None:
+        kube.replies[METRICS, "/metrics"] = page(each(next(batches)))
+
+    client.sends = send
+
+
+def test_requests_that_are_counted_as_mutual_tls_are_fine(kube: Replay) -> None:
+    subject, client = traffic(kube)
+    counted(kube, client, counts)
+    telling = start_observing()
+    subject.expect_counted()
+    assert telling.inspected == 2 * len(ENDS)  # until it is settled, and after
+    assert [call.tls for call in telling.calls] == ["mutual TLS"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"policy": "unknown"}, "got 10 of unknown from spiffe"),
+        ({"each": 7}, "got 7 of mutual_tls from spiffe"),
+        ({"caller": "another"}, "flat/sa/another to spiffe"),
+        ({"each": 0}, "got none"),
+    ],
+    ids=["plain text", "some elsewhere", "another identity", "past ztunnel"],
+)
+def test_requests_that_go_otherwise_are_noticed(
+    kube: Replay, changed: dict[str, Any], words: str
+) -> None:
+    subject, client = traffic(kube)
+    counted(kube, client, partial(counts, **changed))
+    with pytest.raises(ClaimFailed) as failed:
+        subject.expect_counted()
+    assert words in str(failed.value)
+
+
+def as_json(text: str) -> str:
+    """A line of ztunnel's log as it writes it with log_as_json."""
+    [line] = ztunnel_log.lines(Wrote(text), ends(Replay("ambient/bookinfo"))[:1])  # type: ignore[arg-type]  # all that is asked of it
+    return json.dumps({"scope": "access", "message": "connection complete", **line.fields})
+
+
+class Wrote:
+    """A cluster whose containers wrote this."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def logs(self, *_: Any, **__: Any) -> str:
+        return self.text
+
+
+def logged(change: Callable[[str], str] = lambda line: line) -> str:
+    """The recorded lines of one request from productpage to details, as often as it is sent."""
+    every = RECORDED.text("istio/ztunnel-log.txt").splitlines()
+    named = [
+        x for x in every if 'workload="productpage-v1-695' in x and 'dst.workload="details' in x
+    ]
+    first = [
+        next(x for x in named if f'direction="{end}"' in x) for end in ("outbound", "inbound")
+    ]
+    ours = (
+        line.replace("bookinfo-productpage", "productpage-v1").replace(
+            "bookinfo-details", "details-v1"
+        )
+        for line in first
+    )
+    return "".join(
+        change(line.replace("src.addr=", f"src.addr={number}")) + "\n"
+        for line in ours
+        for number in range(REQUESTS)
+    )
+
+
+@pytest.mark.parametrize("form", [str, as_json], ids=["text", "JSON"])
+def test_the_log_holds_each_request_at_both_ends(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch, form: Callable[[str], str]
+) -> None:
+    subject, client = traffic(kube)
+    written = ['{"scope":"access"}' if form is as_json else "\taccess\tother"]
+    monkeypatch.setattr(kube, "logs", lambda *_, **__: "\n".join(written))
+    client.sends = lambda: written.append(logged(form))
+    telling = start_observing()
+    subject.expect_logged()
+    assert telling.inspected == 2 * REQUESTS
+    assert {call.tls for call in telling.calls} == {"mutual TLS"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda line: line.replace(":15008", ":9080"), "by plain text"),
+        (lambda line: line.replace("sa/productpage-v1", "sa/another"), "sa/another to"),
+        (lambda line: line + ' error="explicitly denied by: x"', "(explicitly denied by: x)"),
+        (lambda _: "\taccess\tother", "got none"),
+    ],
+    ids=["plain text", "another identity", "denied", "not logged"],
+)
+def test_a_log_that_says_otherwise_is_noticed(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str], words: str
+) -> None:
+    subject, client = traffic(kube)
+    written = ["\taccess\tother"]
+    monkeypatch.setattr(kube, "logs", lambda *_, **__: "\n".join(written))
+    client.sends = lambda: written.append(logged(change))
+    with pytest.raises(ClaimFailed) as failed:
+        subject.expect_logged()
+    assert words in str(failed.value)
+
+
+def test_a_ztunnel_that_logs_no_connection_is_not_claimed(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, _ = traffic(kube)
+    monkeypatch.setattr(kube, "logs", lambda *_, **__: "2026\tinfo\txds\tconnected")
+    with pytest.raises(NotTested, match="logs no connection"):
+        subject.expect_logged()

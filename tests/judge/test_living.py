@@ -864,6 +864,17 @@ def test_what_istiod_says_of_a_policy_is_believed() -> None:
     assert f"ZtunnelAccepted is False, UnsupportedValue: {words}" in message
 
 
+@pytest.mark.parametrize(
+    ("action", "effect"), [("ALLOW", "it lets nobody in by them"), ("DENY", "it denies nothing")]
+)
+def test_a_condition_that_is_true_of_something_else_is_no_pass(action: str, effect: str) -> None:
+    kube, words = flat(), "ztunnel does not support HTTP attributes (found: methods)"
+    entries = [condition("ZtunnelAccepted", "True", "UnsupportedValue", words)]
+    policy(kube, spec={"action": action, **GET_ONLY}, status={"conditions": entries})
+    message = fails(in_ambient(kube, "waypoints").expect_policies)
+    assert f"ZtunnelAccepted is True, {effect}, UnsupportedValue: {words}" in message
+
+
 def test_a_policy_for_sidecars_is_nobodys_business_here() -> None:
     kube = flat()
     entries = [condition("ZtunnelAccepted", "False")]

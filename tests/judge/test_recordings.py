@@ -43,6 +43,7 @@ NEVER_RECORDED = {
     **NOT_AGAIN,
     "traffic": "nothing flows in a recording",
     "mutual-tls": "nor does it there",
+    "ambient-traffic": "nor there",
     "gateway/a-clashing-gateway-changes-nothing": "nor is anything applied to it",
     "injection/kube-inject-makes-what-the-webhook-makes": "no istioctl is run over a recording",
     "addons": "--provider existing deploys none, and not all of their images were at hand",

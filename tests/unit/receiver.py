@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+# A run in this process forgets what it imported, and what is compiled in it loads only once.
+import requests  # noqa: F401
+
 GIVES_UP = 30
 
 

@@ -18,18 +18,28 @@ from fixtures.claims.waiting import eventually, wait_policy
 from fixtures.istio.addons import Addons
 from fixtures.istio.admission import Admission
 from fixtures.istio.ambient import Ambient
+from fixtures.istio.ambient_policies import AmbientPolicies
+from fixtures.istio.ambient_restart import AmbientRestart
+from fixtures.istio.ambient_traffic import AmbientTraffic
 from fixtures.istio.api_gateways import ApiGateways
 from fixtures.istio.clash import Clash
 from fixtures.istio.cluster import Cluster
 from fixtures.istio.configuration import Configuration
 from fixtures.istio.control_plane import ControlPlane
 from fixtures.istio.credentials import Credentials
+from fixtures.istio.expected.callers import Callers
+from fixtures.istio.expected.modes import Modes
+from fixtures.istio.expected.rising import Metrics
+from fixtures.istio.expected.rows import Mode, Reached, Rising, Served
+from fixtures.istio.expected.served import ServedHosts
 from fixtures.istio.fleet import Fleet
 from fixtures.istio.gateway import Gateway
 from fixtures.istio.gateway_api import ApiGateway
 from fixtures.istio.gateways import Gateways
 from fixtures.istio.init_container import InitContainers
 from fixtures.istio.injected import InjectedSample
+from fixtures.istio.istioctl import Istioctl
+from fixtures.istio.kube_inject import KubeInject
 from fixtures.istio.mutual_tls import MutualTls, TrustDomain
 from fixtures.istio.node_agent import NodeAgent
 from fixtures.istio.observability.grafana import Grafana
@@ -52,11 +62,13 @@ from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.istio.waypoints import Waypoints
 from fixtures.istio.webhooks import Webhooks
 from fixtures.istio.workloads import Workloads
+from fixtures.istio.ztunnels import Ztunnels
 from fixtures.k8s import Refused, Unreachable
 from fixtures.k8s.service import Service
 from fixtures.k8s.termination import Termination
 from fixtures.providers.read_once import ReadOnce
 from fixtures.setup.clients import CLIENTS
+from fixtures.setup.kube_inject import workloads
 from fixtures.setup.mutual_tls import documents
 from fixtures.setup.traffic import rules_of
 from fixtures.traffic.availability import Availability
@@ -67,6 +79,14 @@ from fixtures.traffic.in_mesh import MeshClient, MeshClients
 ROWS = expected("1.31.0", "v1.35.0", ["v1.35.0"])
 SUITES = sorted((Path(__file__).parents[2] / "suites").glob("test_*.py"))
 # Claims about what was found before they run: the version, and pods from before a change.
+# What a user expects, a table for each kind of claim.
+EXPECTED = {
+    "served": Served(host="shop.example.com", gateway="istio-system/gate"),
+    "mode": Mode(namespace="shop", mode="none"),
+    "mutual_tls_mode": Mode(namespace="shop", mutual_tls="STRICT"),
+    "reached": Reached(service="shop/cart:80"),
+    "rising": Rising(metric="up"),
+}
 KNOWN_BEFORE = {
     "test_the_kubernetes_version_is_supported",
     "test_the_old_pods_are_gone_in_time",
@@ -136,6 +156,11 @@ class Nouns:
         self.plain_sample = PlainSample(kube, ROWS, first=before)
         old = Termination(kube, (), frozenset({"uid"}), since="the change")
         self.injected_sample = sample = InjectedSample(kube, ROWS, before=before, old_pods=old)
+        self.kube_inject = KubeInject(  # by an istioctl that is at hand and writes nothing
+            sample,
+            Istioctl(("true",), Path("kubeconfig"), "empty", "istio-system"),
+            workloads(sample.expected),
+        )
         probe = Probe(kube, "bookinfons", "probe")
         self.probes = Probes(probe, probe)
         self.webhooks = Webhooks(kube, ROWS, "x")
@@ -151,22 +176,31 @@ class Nouns:
         self.gateways = Gateways(kube)
         self.credentials = Credentials(kube)
         self.ambient = Ambient(kube)
+        self.ztunnels = Ztunnels(self.cluster, self.ambient)
         self.waypoints = Waypoints(kube)
         self.configuration = Configuration(kube)
         self.api_gateways = ApiGateways(kube, "1.31.0")
         clients = MeshClients(*(MeshClient(kube, name, "bookinfons") for name in CLIENTS))
+        self.served_hosts, self.modes = ServedHosts(kube), Modes(kube)
+        self.metrics, self.callers = Metrics(kube), Callers(kube, clients)
         self.routing = Routing(clients, rules_of(sample))
         self.resilience = Resilience(clients, rules_of(sample))
         self.clash = Clash(self.client, rules_of(sample))
         self.prometheus = Prometheus(self.addons)
         self.jaeger, self.grafana = Jaeger(self.addons), Grafana(self.addons)
         self.kiali, self.loki = Kiali(self.addons), Loki(self.addons)
-        self.caused = Caused(clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger"))
+        self.caused = self.sent = Caused(
+            clients.client, 1, 0.0, "0" * 32, Telemetry(tracer="jaeger")
+        )
         self.reach = Reach(clients, rules_of(sample), ROWS)
         trust = TrustDomain.read(mesh)
         self.mutual_tls = MutualTls(sample, clients, trust)
-        rules = Rules(kube, "bookinfons", documents(sample, trust))
+        rules = Rules(kube, "bookinfons", documents(kube, "bookinfons", trust))
         self.tls_policies = TlsPolicies(clients, rules, trust, mesh_writes=True)
+        beside = MeshClient(kube, "seatrial-sidecar", "bookinfons")
+        self.ambient_traffic = AmbientTraffic(clients, beside, trust, self.ambient, rules)
+        self.ambient_policies = AmbientPolicies(clients, rules, trust, mesh_writes=True)
+        self.ambient_restart = AmbientRestart(self.ambient_traffic, self.ztunnels, True)
         availability = Availability(requests=())
         self.restarted = Restarted(sample, self.gateway, frozenset(), old, availability)
 
@@ -181,8 +215,10 @@ def claims() -> Iterator[Any]:
         for name, test in vars(import_module(f"suites.{path.stem}")).items():
             if not name.startswith("test_"):
                 continue
-            marks = {mark.name: mark for mark in test.pytestmark}
-            values = {}
+            marks = {mark.name: mark for mark in getattr(test, "pytestmark", ())}
+            given = inspect.signature(test).parameters
+            values: dict[str, Any] = {k: row for k, row in EXPECTED.items() if k in given}
+            assert "claim" in marks or values, f"{name} is no claim"
             if "parametrize" in marks:
                 parameter, choices = marks["parametrize"].args
                 values = {parameter: choices[0]}

@@ -1,17 +1,23 @@
 """The mode in which the run's own sample is in the mesh, and what follows for the claims."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fixtures.claims import NotTested
+from fixtures.faults.catalog import CATALOGUE
 from fixtures.istio.releases.gateway_api import BUNDLES
 from fixtures.istio.releases.rows import one_for
 from fixtures.istio.releases.versions import AMBIENT_SINCE, PAIRS, has_ambient
 from fixtures.providers.base import NO_SIDECARS, OF_SIDECARS, Access
 from fixtures.providers.kind.gateway_api import Wanted
 from fixtures.run.cluster import gateway_api, installation
+from fixtures.run.injecting import Injecting
 from fixtures.run.settings import KindSettings, Settings
 from fixtures.run.stages import BY_NAME, SUITE
+from fixtures.run.state import RunState
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
@@ -53,6 +59,39 @@ def test_the_gateway_api_that_the_user_names_comes_first() -> None:
 def test_ambient_mode_has_a_first_release() -> None:
     assert has_ambient(f"{AMBIENT_SINCE}.0")
     assert not has_ambient("1.23.6")
+
+
+class Recorder:
+    """Stands for pytest's request, and for the action of a fault."""
+
+    def __init__(self) -> None:
+        self.prepared: list[str] = []
+        self.injected = False
+
+    def getfixturevalue(self, name: str) -> None:
+        self.prepared.append(name)
+        if name == "gateway":
+            raise NotTested("this mesh has no ingress gateway")
+
+    def inject(self, _: object) -> None:
+        self.injected = True
+
+
+@pytest.mark.parametrize("stage", ["gateway", "ambient"])
+def test_a_fault_is_injected_where_nothing_has_sidecars(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder: Any = Recorder()
+    fault = replace(CATALOGUE["dns-down"], stage=BY_NAME[stage].number, action=recorder)
+    monkeypatch.setattr(Injecting, "fault", fault)
+    access = Access(Path(), "here", None, "rehearsal", "embedded", "1", "1").in_ambient_mode()
+    injecting = Injecting(RunState(access=access))
+    nothing = NotTested("this mesh has no ingress gateway")
+    with pytest.raises(NotTested), injecting.beside(BY_NAME[stage], recorder):
+        raise nothing
+    assert recorder.injected
+    assert not {BY_NAME[one].preparation for one in OF_SIDECARS} & set(recorder.prepared)
+    assert "plain_sample" in recorder.prepared
 
 
 LACKING = """

@@ -317,6 +317,7 @@ def pod(name: str, **how: Any) -> dict[str, Any]:
 
 
 CAPTURED = {"annotations": {"ambient.istio.io/redirection": "enabled"}}
+OUT = {"labels": {"sidecar.istio.io/inject": "false"}}
 SIDECAR = ["app", "istio-proxy"]
 
 
@@ -329,6 +330,7 @@ SIDECAR = ["app", "istio-proxy"]
         ("none", {}, [], ""),
         ("ambient", {"istio.io/dataplane-mode": "ambient"}, [], ""),
         ("sidecar", {"istio-injection": "enabled"}, [], ""),
+        ("sidecar", {}, [pod("a", containers=SIDECAR), pod("b", meta=OUT)], ""),
         ("sidecar", {}, [], "expected each in mode sidecar, got 1 none (its labels)"),
         (
             "sidecar",

@@ -293,7 +293,7 @@ def borrowed():
 
 FAULTS = """
 from fixtures.faults.catalog import Fault
-from dataclasses import replace
+from fixtures.run.injecting import Injecting
 
 class FaultAction:
     def inject(self, kube): injected.append(1)
@@ -312,7 +312,7 @@ def plain_sample(cluster):
 def pytest_sessionstart(session):
     gating = session.config.pluginmanager.get_plugin("seatrial-gating")
     fault = Fault("broken-on-purpose", "It is broken.", 3, {action}(), fails=(), before={before})
-    gating.injecting = replace(gating.injecting, fault=fault)
+    gating.injecting = type("OnPurpose", (Injecting,), {{"fault": fault}})(gating.state)
 """
 
 

@@ -166,6 +166,17 @@ def test_runs_in_folders_of_their_own_know_of_each_other(runs: SmallRuns) -> Non
     assert "Red since" not in (reports / "night-1" / "report.html").read_text()
 
 
+def test_a_cluster_is_called_as_its_user_says(
+    runs: SmallRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.claims("01_cluster", PASSING)
+    assert runs.run().report["subject"]["cluster"] == "x"  # the context
+    monkeypatch.setenv("SEATRIAL_CLUSTER", "north")
+    assert runs.run().report["subject"]["cluster"] == "north"
+    assert 'cluster="north"' in (runs.folder / "metrics.prom").read_text()
+    assert runs.run("--cluster", "south").report["subject"]["cluster"] == "south"
+
+
 def test_an_earlier_report_that_is_broken_stops_nothing(runs: SmallRuns) -> None:
     runs.claims("01_cluster", PASSING)
     runs.run()

@@ -98,6 +98,19 @@ def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
     assert "ratings" not in mesh.words
 
 
+def test_ztunnel_and_waypoints_stand_by_themselves() -> None:
+    of = drawn(
+        record(
+            seen=(
+                Observation("version", "ztunnel", "1.32.0"),
+                Observation("endpoints", "waypoint flat/waypoint", "1 ready"),
+            )
+        )
+    )
+    lines = {place.name: place.lines for place in of.idle}
+    assert lines == {"ztunnel": ("1.32.0",), "waypoint flat/waypoint": ("endpoints: 1 ready",)}
+
+
 def test_without_anything_seen_there_is_no_mesh() -> None:
     assert mesh_of(record()) is None
     assert "<h2>The mesh as it was seen</h2>" not in page(record())
