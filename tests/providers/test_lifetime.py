@@ -24,6 +24,7 @@ from tests.small_runs import SmallRuns
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
+BEGINS = timeout("what was started has begun its work", 60)
 ENDS = timeout("what was started is there, or has ended", 20)
 
 
@@ -88,7 +89,7 @@ class Started:
             if not path.exists():
                 raise ClaimFailed(str(path), expected="there", got=self.alive)
 
-        eventually(there, within=ENDS)
+        eventually(there, within=BEGINS)
 
     def left_nothing(self) -> None:
         """Wait until nothing is left running."""
