@@ -49,7 +49,7 @@ def test_a_port_of_a_pod_is_requested_again_and_again(kube: Kube, productpage: s
 
 def test_several_ports_of_a_pod_take_one_stream(kube: Kube, productpage: str) -> None:
     forwarded = ApiRequest("create", "pods/portforward", "bookinfons")
-    before = kube.requests.counted[forwarded]
+    before = kube.requests.counted.get(forwarded, 0)
     with kube.forwards(productpage, "bookinfons", 9, 9080) as (nobody, page):
         with pytest.raises(Unreachable, match=r"port 9 of pod .*refused"):
             nobody.get("/")
