@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.claims import ClaimFailed
 from fixtures.claims.waiting import wait_policy
+from fixtures.istio.clash import Clash
 from fixtures.istio.reach import Reach
 from fixtures.istio.releases import expected
 from fixtures.istio.releases.options import MeshOptions
@@ -396,3 +397,25 @@ def test_rules_are_named_as_the_reader_finds_them() -> None:
     assert isinstance(rules, Rules)
     versions = {body["apiVersion"] for name in rules.documents for body in rules.documents[name]}
     assert versions == {"networking.istio.io/v1"}
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_a_clash_that_does_harm_names_the_gateway_that_clashes(
+    steady: bool,  # noqa: FBT001  # whether the page stays as it was
+) -> None:
+    server = Server()
+
+    class Outside:
+        def expect_steady(self, samples: int) -> None:
+            assert server.there.keys() == {"Gateway/seatrial-clashing"}
+            if not steady:
+                raise ClaimFailed("the page", expected=f"{samples} x 200", got="a reset")
+
+    rules = rules_of(Sample(cast("Kube", server), ROWS, "bookinfons"))
+    clash = Clash(cast("Any", Outside()), rules)
+    if steady:
+        clash.expect_no_harm()
+    else:
+        with pytest.raises(ClaimFailed, match=r"Gateway bookinfons/seatrial-clashing .* is there"):
+            clash.expect_no_harm()
+    assert not server.there
