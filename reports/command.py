@@ -70,6 +70,10 @@ def _options(settings: Settings) -> Iterator[str]:
         ("--require-all", settings.require_all),
     ):
         yield from (option,) if wanted else ()
+    if settings.config:
+        yield from ("--config", settings.config.name)
+    for folder in settings.claims:
+        yield from ("--claims", folder.name)
     for feature in sorted(settings.require):
         yield from ("--require", feature)
     for key, _, value in (setting.partition("=") for setting in settings.kind.istio_set):

@@ -4,11 +4,13 @@ from fixtures.claims import claim
 from fixtures.istio.ambient_policies import AmbientPolicies
 from fixtures.istio.ambient_restart import AmbientRestart
 from fixtures.istio.ambient_traffic import AmbientTraffic
+from fixtures.istio.through_waypoint import ThroughWaypoint
 
 HBONE = "Istio, ambient data plane: HBONE, mutual TLS between ztunnels by the pods' identities"
 LABELS = "Istio, ambient: add workloads to the mesh, label istio.io/dataplane-mode"
 PEER = "Istio, ambient: PeerAuthentication is enforced by ztunnel"
 POLICY = "Istio, ambient: Layer 4 authorization policies are enforced by ztunnel"
+WAYPOINTS = "Istio, ambient: use a waypoint, label istio.io/use-waypoint on a Service"
 BESIDE = "Istio, ambient: sidecars and ztunnels of one mesh call each other by HBONE"
 
 
@@ -110,6 +112,36 @@ def test_a_captured_pod_calls_a_sidecar(ambient_traffic: AmbientTraffic) -> None
 )
 def test_a_pod_is_released_without_a_restart(ambient_traffic: AmbientTraffic) -> None:
     ambient_traffic.expect_released()
+
+
+@claim(
+    "A waypoint gets ready: it is programmed, with ready pods and endpoints, and a Service bound.",
+    source=f"{WAYPOINTS}; condition istio.io/WaypointBound",
+    hint="Conditions stay True while its pods crash; a waypoint takes a pod like any gateway.",
+    feature="ambient-traffic",
+)
+def test_a_waypoint_gets_ready(through_waypoint: ThroughWaypoint) -> None:
+    through_waypoint.expect_ready()
+
+
+@claim(
+    "Requests for a Service that uses a waypoint go through it.",
+    source=f"{WAYPOINTS}; ztunnel, access log",
+    hint="Callers outside ambient mode, those with sidecars too, go past a waypoint.",
+    feature="ambient-traffic",
+)
+def test_requests_go_through_the_waypoint(through_waypoint: ThroughWaypoint) -> None:
+    through_waypoint.expect_used()
+
+
+@claim(
+    "A rule about HTTP for a Service that uses a waypoint is enforced.",
+    source="Istio, ambient: Layer 7 authorization, targetRefs of kind Service",
+    hint="Is the policy's condition WaypointAccepted? It has to be in the Service's namespace.",
+    feature="ambient-traffic",
+)
+def test_an_http_rule_acts_at_the_waypoint(through_waypoint: ThroughWaypoint) -> None:
+    through_waypoint.expect_obeyed()
 
 
 @claim(

@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.claims import ClaimFailed
 from fixtures.k8s.deployment import Deployment
-from fixtures.run import options
+from fixtures.run import config_file, options
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
@@ -194,6 +194,13 @@ def test_the_messages_of_the_pages_are_those_of_the_code() -> None:
     fields = {s.text.strip().split(" ")[0]: s.text.strip() for s in samples("text")}
     for first, message in messages().items():
         assert message.startswith(fields[first]), first
+
+
+@pytest.mark.parametrize("sample", samples("toml"), ids=str)
+def test_a_file_of_the_pages_can_be_read(sample: Sample, tmp_path: Path) -> None:
+    (tmp_path / config_file.NAME).write_text(sample.text)
+    found = config_file.read(tmp_path / config_file.NAME)
+    assert found.options or found.expected
 
 
 def test_the_own_claim_of_the_page_is_one(pytester: pytest.Pytester) -> None:

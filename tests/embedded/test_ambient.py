@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -248,6 +249,12 @@ def template(deployment: Body) -> Body:
 @pytest.mark.parametrize("by", ["istioctl", "helm"])
 def test_each_release_installs_it_whole(minor: int, by: str) -> None:
     made = [body for _, body in objects(installation(f"1.{minor}.0", by, ["profile=ambient"]))]
+    [values] = [
+        m["data"]["values"]
+        for m in made
+        if "sidecar-injector" in m["metadata"]["name"] and m["kind"] == "ConfigMap"
+    ]
+    assert json.loads(values)["pilot"]["cni"]["enabled"] is (by == "istioctl")
     sets = {one["metadata"]["name"] for one in made if one["kind"] == "DaemonSet"}
     deployments = {one["metadata"]["name"] for one in made if one["kind"] == "Deployment"}
     assert (sets, deployments) == ({"istio-cni-node", "ztunnel"}, {"istiod"})

@@ -11,6 +11,7 @@ from fixtures.istio.releases import expected
 from fixtures.istio.sample import Sample
 from fixtures.k8s import Kube, Refused, Unreachable
 from fixtures.providers.base import Access
+from fixtures.providers.request_log import ApiRequest
 from tests.embedded.conftest import EmbeddedCluster
 
 
@@ -44,6 +45,16 @@ def test_a_port_of_a_pod_is_requested_again_and_again(kube: Kube, productpage: s
         assert products.status == 200
         assert products.json[0]["title"] == "The Comedy of Errors"
         assert port.get("/nothing-there").status == 404
+
+
+def test_several_ports_of_a_pod_take_one_stream(kube: Kube, productpage: str) -> None:
+    forwarded = ApiRequest("create", "pods/portforward", "bookinfons")
+    before = kube.requests.counted.get(forwarded, 0)
+    with kube.forwards(productpage, "bookinfons", 9, 9080) as (nobody, page):
+        with pytest.raises(Unreachable, match=r"port 9 of pod .*refused"):
+            nobody.get("/")
+        assert page.get("/health").status == 200
+    assert kube.requests.counted[forwarded] == before + 1
 
 
 def test_a_port_that_nobody_listens_on_is_unreachable_in_the_nodes_words(

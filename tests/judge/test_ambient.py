@@ -21,13 +21,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fixtures.claims import ClaimFailed, NotTested, Observations, start_observing
 from fixtures.claims.waiting import wait_policy
-from fixtures.istio import ztunnel_log
+from fixtures.istio import through_waypoint, ztunnel_log
 from fixtures.istio.ambient_traffic import OPENED, REQUESTS, AmbientTraffic
+from fixtures.istio.api_gateways import GATEWAYS
 from fixtures.istio.mutual_tls import TrustDomain
 from fixtures.istio.node_pages import AGENT_READY, DUMP, METRICS, READY
 from fixtures.istio.rules import Rules
+from fixtures.istio.through_waypoint import ThroughWaypoint
 from fixtures.k8s import Body, Refused, Reply
 from fixtures.k8s.pod import Pod
+from fixtures.k8s.service import SLICES
 from fixtures.traffic.in_mesh import MeshAnswer, MeshClient, MeshClients
 from tests.judge.replay import ISTIOD, Replay, page
 from tests.judge.world import World, access_of
@@ -233,8 +236,12 @@ def test_a_pod_that_ztunnel_serves_unasked_is_noticed(kube: Replay) -> None:
     assert "pod flat/details-v1-5b954d689-kgdz4 does not ask, or is not captured, and is Up" in (
         message
     )
+
+
+def test_a_pod_that_ended_while_the_agent_was_away_is_noted(kube: Replay) -> None:
     kube.remove("pods", "details")
-    assert "pod flat/details-v1-5b954d689-kgdz4 is gone, and Up" in fails(kube, "expect_served")
+    [line] = asked(kube, "expect_served").notes
+    assert line == "pod flat/details-v1-5b954d689-kgdz4 is gone, and still Up"
 
 
 # Certificates
@@ -339,7 +346,7 @@ class Sends(MeshClient):
         return self._pod
 
     def requests(self, url: str, count: int, **_: Any) -> tuple[MeshAnswer, ...]:
-        assert url == f"http://{SERVER}:8080/headers"
+        assert url.endswith(":8080/headers")
         self.sends()
         return (MeshAnswer(200, {}, "", 0.0),) * count
 
@@ -491,3 +498,60 @@ def test_a_ztunnel_that_logs_no_connection_is_not_claimed(
     monkeypatch.setattr(kube, "logs", lambda *_, **__: "2026\tinfo\txds\tconnected")
     with pytest.raises(NotTested, match="logs no connection"):
         subject.expect_logged()
+
+
+# A waypoint: the one that was recorded stands for ours
+
+
+@pytest.fixture
+def waypoint(monkeypatch: pytest.MonkeyPatch) -> Replay:
+    """The mesh in which a waypoint crashes, while its Gateway is programmed."""
+    monkeypatch.setattr(through_waypoint, "WAYPOINT", "waypoint")
+    monkeypatch.setattr(through_waypoint, "SERVICE", "productpage")
+    return Replay("ambient/waypoint-crashes", apart=True, kubernetes="v1.37.2")
+
+
+def ready(kube: Replay) -> None:
+    """Have the recorded waypoint run."""
+
+    def run(pod: Body) -> None:
+        for one in pod["status"]["containerStatuses"]:
+            one.update(state={"running": {}}, ready=True)
+        for one in pod["status"]["conditions"]:
+            one["status"] = "True"
+
+    kube.change("pods", "waypoint", run)
+    for one in kube.list(SLICES, "flat"):
+        if one["metadata"]["name"].startswith("waypoint"):
+            for endpoint in one["endpoints"]:
+                endpoint["conditions"].update(ready=True, serving=True)
+
+
+def test_a_waypoint_that_crashes_is_noticed_whatever_its_conditions_say(waypoint: Replay) -> None:
+    [gateway] = [b for b in waypoint.list(GATEWAYS) if b["metadata"]["name"] == "waypoint"]
+    conditions = {one["type"]: one["status"] for one in gateway["status"]["conditions"]}
+    assert conditions["Programmed"] == "True"
+    with pytest.raises(ClaimFailed, match="CrashLoopBackOff"):
+        ThroughWaypoint(traffic(waypoint)[0]).expect_ready()
+
+
+def test_a_waypoint_that_runs_is_ready(waypoint: Replay) -> None:
+    ready(waypoint)
+    telling = start_observing()
+    ThroughWaypoint(traffic(waypoint)[0]).expect_ready()
+    assert telling.inspected == 1
+
+
+def test_a_service_that_is_not_bound_is_noticed(waypoint: Replay) -> None:
+    ready(waypoint)
+    false = {"type": "istio.io/WaypointBound", "status": "False", "reason": "WaypointIsNotReady"}
+    waypoint.change(
+        "services", "productpage", lambda one: one["status"].update(conditions=[false])
+    )
+    with pytest.raises(ClaimFailed, match=r"flat/productpage: .* got False, WaypointIsNotReady"):
+        ThroughWaypoint(traffic(waypoint)[0]).expect_ready()
+
+
+def test_requests_that_go_past_the_waypoint_are_noticed(waypoint: Replay) -> None:
+    with pytest.raises(ClaimFailed, match="got 5 x 200, by no proxy"):
+        ThroughWaypoint(traffic(waypoint)[0]).expect_used()

@@ -53,6 +53,12 @@ NEVER_RECORDED = {
 NEWER_AND_FALSE = {
     "workloads/the-images-come-from-registries-that-stay": "its sample's were of one that ends",
 }
+# What failed of a recorded cluster and is no fault any more: by recording, claims with the reason.
+NO_FAULT_NOW = {
+    "1.32.0-1.37.2-ambient-without-cni-agent": {
+        "ambient/ztunnel-serves-exactly-the-captured-pods": "a pod that has ended is a note"
+    }
+}
 
 
 class Recorded(FakeKube):
@@ -162,6 +168,8 @@ def verdict(recording: Recording, claim: str, feature: str) -> str:
     It is tested on the state after its stage. Nobody knows what it says of a broken cluster.
     """
     reported = verdicts(recording.name)
+    if claim in NO_FAULT_NOW.get(recording.name, {}):
+        return "passed"
     if claim in reported:
         return str(reported[claim]["verdict"])
     if "broken" in recording.about:

@@ -24,7 +24,7 @@ def provider(folder: Path, code: str, deaths: Queue[str] | None = None) -> Embed
 def test_access_says_what_the_process_printed(tmp_path: Path) -> None:
     with provider(tmp_path, READY + "sys.stdin.read()").provide() as access:
         assert (access.node_address, access.evidence) == ("127.9.0.2", "rehearsal")
-        assert access.features == {"writes"}
+        assert access.features == {"istioctl", "writes"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# A run in this process forgets what it imported, and what is compiled in it loads only once.
+# A run in this process forgets the modules that it loaded, and requests does not survive that.
 import requests  # noqa: F401
 
 GIVES_UP = 30

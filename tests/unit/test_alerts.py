@@ -37,7 +37,7 @@ FOLDER = ROOT / "docs" / "deploy" / "prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((ROOT / "docs" / "deploy" / "grafana" / "dashboard.json").read_text())
 NEEDED = "needs Prometheus and promtool"
-SECONDS = 30
+SECONDS = 60
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -189,7 +189,7 @@ class Prometheus:
 
 
 CONFIGURATION = """
-global: {scrape_interval: 250ms, scrape_timeout: 200ms, evaluation_interval: 250ms}
+global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 250ms}
 rule_files: [RULES]
 scrape_configs:
 - job_name: seatrial

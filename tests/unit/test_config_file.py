@@ -237,6 +237,7 @@ def test_a_run_takes_its_options_from_the_file(runs: SmallRuns) -> None:
     assert ended.code == 0
     assert ended.report["subject"]["profile"] == "readonly"
     assert f"Options were read from {path}." in ended.report["notes"]
+    assert "--config seatrial.toml" in ended.report["command"]
 
 
 def test_the_command_line_wins(runs: SmallRuns) -> None:

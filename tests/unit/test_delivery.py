@@ -142,8 +142,8 @@ def nobody() -> Iterator[Receiver]:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        pytest.param(receiving(status=404), "it answered 404 Not Found", id="404"),
-        pytest.param(receiving(status=302), "it answered 302 Found", id="somewhere else"),
+        pytest.param(receiving(status=404), "it answered 404", id="404"),
+        pytest.param(receiving(status=302), "it answered 302", id="somewhere else"),
         pytest.param(receiving(silent=True), "it did not answer within", id="silent"),
         pytest.param(nobody(), "there is no connection to it", id="nobody"),
     ],

@@ -1,6 +1,7 @@
 """The page of a fleet: the worst first, versions and skew, the first certificate to end."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,27 @@ def test_an_audit_that_runs_is_no_verdict(tmp_path: Path, sound: Any) -> None:
     found = read(tmp_path)
     assert found.headline == "INCOMPLETE"
     assert "of 2 audits 1 not ended" in found.sentence
+
+
+def test_what_has_not_ended_is_waited_for(
+    tmp_path: Path, sound: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path, sound, [GOOD, replace(GOOD, name="slow", exit_code=2, reason=BEGUN)])
+    waited: list[float] = []
+
+    def it_ends(seconds: float) -> None:
+        waited.append(seconds)
+        shutil.copytree(tmp_path / "good", tmp_path / "slow", dirs_exist_ok=True)
+        shutil.copytree(tmp_path / "good", tmp_path / "late", dirs_exist_ok=True)
+
+    monkeypatch.setattr("reports.fleet.pause", it_ends)
+    found = read(tmp_path, ["good", "slow", "late"], wait=60)
+    assert (found.complete, found.good, len(waited)) == (True, 3, 1)
+
+
+def test_it_is_not_waited_for_longer_than_said(tmp_path: Path, sound: Any) -> None:
+    leave(tmp_path, sound, [replace(GOOD, name="slow", exit_code=2, reason=BEGUN)])
+    assert not read(tmp_path, wait=0.001).complete
 
 
 def test_a_fleet_of_simulated_clusters_is_never_green(tmp_path: Path, sound: Any) -> None:

@@ -62,6 +62,7 @@ def test_own_claims_are_tested_and_reported_beside_ours(runs: SmallRuns) -> None
     stage = ended.report["stages"][-1]
     assert (stage["number"], stage["name"]) == (101, "shop/checkout")
     assert not ended.report["partial"]
+    assert ended.report["command"].endswith("--claims shop")
 
 
 def test_a_stage_comes_where_its_module_says(runs: SmallRuns) -> None:
