@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from fixtures.providers.embedded.addresses import Block
+from fixtures.providers.embedded.dataplane import faults
 from fixtures.providers.embedded.dataplane.envoy import Config
 from fixtures.providers.embedded.dataplane.gateway_config import for_gateway
 from fixtures.providers.embedded.dataplane.mesh import Mesh, Proxy
@@ -266,3 +267,14 @@ def test_of_two_with_one_server_name_the_older_has_it() -> None:
     (listener,) = config.listeners
     assert len(listener["filter_chains"]) == 1
     assert [one["name"] for one in config.routes] == ["https.8443.https.edge.bookinfons"]
+
+
+def test_a_fault_lets_the_younger_have_it() -> None:
+    younger = gateway(server("*", protocol="TCP"), name="young", since="2026-02-01")
+    older = gateway(server("*", protocol="HTTP", name="http"))
+    turned = faults.youngest_first([older, younger])
+    known = replace(mesh("127.9.9.8"), gateways=turned)
+    pushed = for_gateway(known, Proxy("istio-system", LABELS, "127.9.9.9"))
+    assert pushed.config.listeners == [], "which no route of TCP leads on"
+    (words,) = pushed.left_out
+    assert words.startswith("bookinfons/edge: HTTP server")
