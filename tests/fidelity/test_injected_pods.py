@@ -18,6 +18,7 @@ Body = dict[str, Any]
 
 _WAYS = recorded.WAYS | {"4-injected": recorded.NATIVE}
 _WAYS.pop("2-istio-installed")  # which has no sample
+_WAYS.pop("ambient/bookinfo")  # whose sample has no sidecars
 _APPS = ("details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
 _TOKEN = "kube-api-access-"
 

@@ -240,8 +240,9 @@ def test_a_pod_that_ztunnel_serves_unasked_is_noticed(kube: Replay) -> None:
 
 def test_a_pod_that_ended_while_the_agent_was_away_is_noted(kube: Replay) -> None:
     kube.remove("pods", "details")
-    [line] = asked(kube, "expect_served").notes
-    assert line == "pod flat/details-v1-5b954d689-kgdz4 is gone, and still Up"
+    assert asked(kube, "expect_served").notes == [
+        "pod flat/details-v1-5b954d689-kgdz4 is gone, and still Up"
+    ]
 
 
 # Certificates

@@ -760,6 +760,13 @@ def test_living_H1_a_pod_that_opts_out_is_not_requested() -> None:
     assert holds(in_ambient(kube, "ambient").expect_captured).inspected == 6
 
 
+def test_living_H1_a_mesh_that_nobody_is_in_yet_is_not_requested() -> None:
+    kube = flat()
+    kube.change("namespaces", "flat", lambda one: one["metadata"].update(labels={}))
+    with pytest.raises(NotTested, match="ztunnel is there, and no pod asks"):
+        in_ambient(kube, "ambient").expect_captured()
+
+
 def test_living_B6_ztunnel_is_on_no_node() -> None:
     kube = flat("ambient/ztunnel-unscheduled")
     message = fails(in_ambient(kube, "ambient").expect_ztunnel)
@@ -861,7 +868,10 @@ def test_what_istiod_says_of_a_policy_is_believed() -> None:
     entries = [condition("ZtunnelAccepted", "False", "UnsupportedValue", words)]
     policy(kube, spec=GET_ONLY, status={"conditions": entries})
     message = fails(in_ambient(kube, "waypoints").expect_policies)
-    assert f"ZtunnelAccepted is False, UnsupportedValue: {words}" in message
+    assert (
+        f"ZtunnelAccepted is False, it lets nobody in by them, UnsupportedValue: {words}"
+        in message
+    )
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ NOT_RECORDED = {
 NOUNS_NOT_RECORDED = {
     *("api_gateway", "api_client", "api_gateways", "ambient", "ztunnels", "waypoints"),
     "clash",  # it applies something
+    "kube_inject",  # it runs istioctl
 }
 # Claims of what flows between pods: nothing flows in a recording.
 FLOWING = {"sidecars", "ambient-traffic"}

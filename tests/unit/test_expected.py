@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import jsonschema
 import msgspec
@@ -16,14 +17,14 @@ import pytest
 import trustme
 
 from fixtures.claims import ClaimFailed, NotTested, observing
-from fixtures.claims.waiting import change_wait_policy
+from fixtures.claims.waiting import wait_policy
 from fixtures.istio.expected import served
 from fixtures.istio.expected.callers import Callers
 from fixtures.istio.expected.modes import Modes
 from fixtures.istio.expected.rising import Metrics
 from fixtures.istio.expected.rows import Mode, Reached, Rising, Served
 from fixtures.istio.expected.served import ServedHosts, at, covers, p95
-from fixtures.k8s import Reply
+from fixtures.k8s import Refused, Reply
 from fixtures.run import config_file
 from fixtures.run.config_file import BadFile
 from fixtures.traffic.in_mesh import MeshAnswer, MeshClients
@@ -275,6 +276,23 @@ def test_a_gateway_that_is_not_there_or_has_no_pod_fails() -> None:
     assert failed.causes == (f"Deployment {GATE} is not up",)
 
 
+def test_the_next_steps_lead_to_the_pod_that_was_requested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = {"metadata": {"name": "gate", "namespace": "istio-system"}, "spec": {}}
+    labels = {"gateway.networking.k8s.io/gateway-name": "gate"}
+    there = pod("gate-istio-7x", meta={"namespace": "istio-system", "labels": labels})
+    there["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    kube = FakeKube({"gateway.networking.k8s.io/v1/gateways": [gateway], "v1/pods": [there]})
+    refused = Refused(403, message="no port-forward")
+    monkeypatch.setattr(kube, "forward", Mock(side_effect=refused), raising=False)
+    steps = missed(kube, Served(host="a.b", gateway=GATE)).next_steps
+    assert steps[:2] == (
+        "kubectl -n istio-system port-forward gate-istio-7x 8080:80",
+        "curl -i --connect-to ::127.0.0.1:8080 http://a.b/",
+    )
+
+
 def missed(kube: FakeKube, of: Served) -> ClaimFailed:
     with pytest.raises(ClaimFailed) as failed:
         hosts(kube).expect_served(of)
@@ -494,8 +512,9 @@ def value(*values: int) -> str:
 
 
 @pytest.fixture
-def impatient() -> None:
-    change_wait_policy(factor=0.001)
+def impatient() -> Iterator[None]:
+    with wait_policy(factor=0.001):
+        yield
 
 
 @pytest.mark.usefixtures("impatient")
