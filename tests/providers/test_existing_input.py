@@ -185,6 +185,14 @@ def test_a_server_of_another_authority_is_distinguished_from_one_that_is_silent(
     assert "does not answer" not in error
 
 
+def test_who_is_called_production_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(config().replace("staging", "prod-eu"))
+    found = refused({"KUBECONFIG": str(path)}, context="prod-eu")  # nobody listens there
+    assert "looks like production: its name is prod-eu" in str(found)
+    assert isinstance(found, UnsafeTarget)
+
+
 @pytest.mark.parametrize(("answer", "words"), ANSWERS)
 def test_a_server_that_cannot_be_used(tmp_path: Path, answer: tuple[int, str], words: str) -> None:
     path = tmp_path / "config"

@@ -85,6 +85,16 @@ spec:
   rules:
     - matches: [{path: {type: PathPrefix, value: /details/0}}]
       backendRefs: [{name: details, port: 9080}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: odd, namespace: shop}
+spec:
+  parentRefs: [{name: side}]
+  hostnames: ["odd.example.com"]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /nothing}}]
+      backendRefs: [{name: details, port: 9080}]
 """
 
 
@@ -116,12 +126,14 @@ def test_a_first_file_is_written_and_holds(mesh: EmbeddedCluster, tmp_path: Path
     text = path.read_text()
     assert "# Not so today: pods of gateway shop/front: none" in text
     assert '# url = "http://shop.example.com/details"' in text
+    assert "status = 404\n# Nothing is at that path" in text
     assert tomllib.loads(text) == {
         "provider": "existing",
         "kube-context": mesh.ready["context"],
         "kubeconfig": str(mesh.kubeconfig),
         "profile": "readonly",
         "expect": [
+            {"gateway": "shop/side", "url": "http://odd.example.com/nothing", "status": 404},
             {
                 "gateway": "shop/side",
                 "url": "http://side.example.com/details/0",

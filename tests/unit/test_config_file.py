@@ -76,10 +76,11 @@ def test_a_file_of_any_editor_is_read(tmp_path: Path, text: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('\nprofil = "x"', ", line 2: profil: unknown; did you mean profile? See docs/"),
+        ('\nprofil = "x"', ", line 2: profil: unknown; did you mean profile? There are provider,"),
         ('kube_context = "x"', ", line 1: kube_context: unknown; did you mean kube-context or"),
         ('profile = "smoky"', ', line 1: profile = "smoky": unknown; did you mean smoke?'),
         ('a = "x', ": Unterminated string (at end of document); it is no TOML"),
+        ('mesh = "ambiant"', ', line 1: mesh = "ambiant": unknown; did you mean ambient?'),
         ("\n\n= 1", ", line 3: Invalid statement; it is no TOML"),
         ("x = 1\nx = 2\n", ", line 2: Cannot overwrite a value; it is no TOML"),
         ('patience = "2"', ', line 1: patience = "2": this needs a number'),

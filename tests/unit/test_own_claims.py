@@ -283,6 +283,13 @@ def test_a_ledger_of_ones_own_is_written(
     assert run(runs).code == 0
 
 
+def test_a_mistake_in_ones_own_code_is_told_by_its_line(runs: SmallRuns) -> None:
+    shop(runs, OWN.replace("inspected_one(1)", '{}["key"]'))
+    ended = run(runs)
+    [message] = [c["message"] for c in ended.report["claims"] if c["verdict"] == "error"]
+    assert message.startswith("KeyError: 'key' (test_checkout.py, line ")
+
+
 # Faults
 
 
@@ -290,6 +297,15 @@ def test_a_fault_of_ones_own_is_injected_in_its_stage(runs: SmallRuns) -> None:
     (shop(runs) / "faults.py").write_text(FAULT.format(stage="cluster"))
     ended = run(runs, "--inject-fault", "shop-shut")
     assert "The fault shop-shut was injected: The shop is shut." in ended.report["notes"]
+
+
+def test_a_fault_of_a_stage_that_is_not_tested_is_refused(runs: SmallRuns) -> None:
+    (shop(runs) / "faults.py").write_text(FAULT.format(stage="gateway"))
+    ended = run(runs, "--inject-fault", "shop-shut")
+    said = (
+        "--inject-fault shop-shut: it is injected in stage 7 gateway, of which nothing is tested"
+    )
+    assert (ended.code, said in ended.output) == (4, True), ended.output
 
 
 def test_own_faults_are_listed(runs: SmallRuns) -> None:
