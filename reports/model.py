@@ -127,6 +127,12 @@ class Run:
         return tuple(result for stage in self.stages for result in stage.results)
 
     @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why claims were not claimed, and how many: the most frequent reason first."""
+        unclaimed = (result for result in self.results if result.verdict == "not-claimed")
+        return Counter(one.message.partition("\n")[0] for one in unclaimed).most_common()
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """The notes that a reader of the verdict must not miss."""
         return tuple(note for note in self.notes if note.startswith(WARNING))

@@ -6,7 +6,6 @@ What failed comes first, and however much that is, the file stays within what Gi
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 from reports.model import EXIT_WORDS, Run, StageRun
 
@@ -88,12 +87,9 @@ def _missing(run: Run) -> list[str]:
 
 def _not_claimed(run: Run) -> list[str]:
     """What was not claimed, a line a reason."""
-    unclaimed = (result for result in run.results if result.verdict == "not-claimed")
-    found = Counter(result.message.partition("\n")[0] for result in unclaimed)
-    if not found:
-        return []
-    lines = [f"- {n}: {escape(cause)}" for cause, n in found.most_common(MOST)]
-    return ["", "## Not claimed", "", *lines, *_more(len(found))]
+    found = run.reasons
+    lines = [f"- {n}: {escape(cause)}" for cause, n in found[:MOST]]
+    return ["", "## Not claimed", "", *lines, *_more(len(found))] if found else []
 
 
 def _left_out(run: Run) -> list[str]:

@@ -35,7 +35,7 @@ WORDS: dict[Verdict, tuple[str, Markup]] = {
 # With any of these the user chooses colours.
 COLOURS = ("FORCE_COLOR", "PY_COLORS")
 NARROWEST_TEXT = 40
-MOST_FAILURES, MOST_LINES = 20, 12
+MOST_FAILURES, MOST_LINES, MOST_REASONS = 20, 12, 5
 # How pytest sorts them for the list of failures and its closing line.
 CATEGORIES: dict[Verdict, str] = {"not-claimed": "not claimed"}
 
@@ -186,7 +186,7 @@ class Terminal:
             return
         run = run_of(self.state, exit_code=self.state.exit_code(int(exitstatus)))
         good = run.good and not run.subject.rehearsal
-        for line in (*failures(run), *lacking(run)):
+        for line in (*not_claimed(run), *failures(run), *lacking(run)):
             self._out.write_line(line)
         self._out.write_sep("=", run.headline, green=run.good, red=not run.good, bold=True)
         for line in closing(run):
@@ -239,6 +239,16 @@ def left_out(ids: Sequence[str], profile: str) -> Iterator[str]:
         yield ""
         yield f"Not in profile {profile} ({len(ids)}; profile conformance tests them):"
         yield from (f"   {name}" for name in ids)
+
+
+def not_claimed(run: Run) -> Iterator[str]:
+    """Why claims were not claimed, the most frequent reason first."""
+    if run.reasons:
+        yield ""
+        yield f"Not claimed ({run.counts['not-claimed']}):"
+        yield from (f"   {n:>3}  {short(why)}" for why, n in run.reasons[:MOST_REASONS])
+    if (more := len(run.reasons) - MOST_REASONS) > 0:
+        yield f"   and {more} more reasons: see the report"
 
 
 def table(claims: Sequence[Claim], width: int | None) -> Iterator[str]:

@@ -241,7 +241,9 @@ def test_there(cluster): inspected_one(1)
     )
     ended = runs.run()
     assert list(ended.verdicts.values()) == ["not-claimed", "passed"]
-    assert "egress-gateway" in ended.message("cluster/absent")
+    why = ended.message("cluster/absent")
+    assert "egress-gateway" in why
+    assert f"Not claimed (1):\n     1  {why}" in ended.output
     assert ended.code == 0
 
 
