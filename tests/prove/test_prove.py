@@ -9,15 +9,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from fixtures.claims import ClaimFailed
 from fixtures.claims.deadlines import timeout
 from fixtures.claims.waiting import eventually
+from fixtures.faults.fault import Fault
 from fixtures.faults.live import LIVE
-from fixtures.k8s import Kube
+from fixtures.k8s import Kube, Refused
 from fixtures.providers.base import Access
+from fixtures.run.prove import Prove
+from fixtures.run.state import RunState
 from tests.embedded.conftest import VERSIONS, EmbeddedCluster, started
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +170,17 @@ def test_nothing_is_broken_unless_its_context_is_named_again(
     )
     assert done.returncode == 13
     assert "say --allow-break staging" in done.stdout + done.stderr
+
+
+def test_a_fault_whose_object_is_not_there_is_a_row_of_the_table() -> None:
+    proof = Prove(RunState(), Mock())
+    gone = Refused(404, message='services "ratings" not found')
+    action = Mock(snapshot=Mock(side_effect=gone))
+    fault = Fault("shop-shut", "The shop is shut.", 3, action, fails=("shop/*",))
+    journal = Mock()
+    proven = proof._prove(Mock(), journal, fault, [])
+    assert 'could not be injected: Refused: services "ratings" not found' in str(proven)
+    journal.write.assert_not_called()
 
 
 def test_at_least_fifteen_faults_can_be_injected_into_a_live_mesh() -> None:
