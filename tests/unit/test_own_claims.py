@@ -308,6 +308,14 @@ def test_a_fault_of_a_stage_that_is_not_tested_is_refused(runs: SmallRuns) -> No
     assert (ended.code, said in ended.output) == (4, True), ended.output
 
 
+def test_a_fault_of_claims_that_nobody_makes_is_refused(runs: SmallRuns) -> None:
+    text = FAULT.format(stage="cluster").replace("the-shop-is-open", "the-shop-is-opn")
+    (shop(runs) / "faults.py").write_text(text)
+    ended = run(runs)
+    said = "fault shop-shut fails shop/checkout/the-shop-is-opn: unknown; did you mean shop/check"
+    assert (ended.code, said in ended.output) == (4, True), ended.output
+
+
 def test_own_faults_are_listed(runs: SmallRuns) -> None:
     (shop(runs) / "faults.py").write_text(FAULT.format(stage="shop/checkout"))
     assert "stage shop/checkout  The shop is shut." in run(runs, "--list-faults").output
