@@ -1,10 +1,11 @@
 """Tables `[[expect]]`: what is read of them, and what is said where a mesh is otherwise."""
 
 import http.server
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -290,6 +291,30 @@ def test_the_next_steps_lead_to_the_pod_that_was_requested(
     assert steps[:2] == (
         "kubectl -n istio-system port-forward gate-istio-7x 8080:80",
         "curl -i --connect-to ::127.0.0.1:8080 http://a.b/",
+    )
+
+
+def test_requests_are_drawn_to_the_gateway_that_answers_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = {
+        "metadata": {"name": "gate", "namespace": "istio-system"},
+        "spec": {"selector": {"app": "gate"}, "ports": [{"port": 80, "targetPort": 80}]},
+    }
+    there = pod("gate-7x", meta={"namespace": "istio-system", "labels": {"app": "gate"}})
+    there["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    kube = FakeKube({"v1/services": [service], "v1/pods": [there]})
+    with serving() as port, observing() as seen:
+        connect = Mock(side_effect=lambda: socket.create_connection(("127.0.0.1", port)))
+        forward = Mock(return_value=nullcontext(SimpleNamespace(connect=connect)))
+        monkeypatch.setattr(kube, "forward", forward, raising=False)
+        hosts(kube).request(Served(host="a.b", gateway=GATE))
+    [call] = seen.calls
+    assert (call.source, call.target, call.outcome, call.tls) == (
+        "client",
+        "gate",
+        "200",
+        "plain text",
     )
 
 
