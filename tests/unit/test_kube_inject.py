@@ -135,6 +135,14 @@ def test_a_pod_that_is_refused_fails_in_the_servers_words(server: Server, tmp_pa
         both(server, tmp_path).expect_same()
 
 
+def test_where_the_webhook_injects_nothing_it_is_not_tested(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROXY, "name", "another")
+    with pytest.raises(NotTested, match="injects none of these pods"):
+        both(server, tmp_path).expect_same()
+
+
 def test_an_istioctl_that_cannot_be_run_says_nothing_of_the_mesh(
     server: Server, tmp_path: Path
 ) -> None:
