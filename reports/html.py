@@ -144,11 +144,11 @@ def facts(run: Run) -> Iterator[Fact]:
         f"istiod reports {istiod}" if istiod else "as requested, not read from the cluster",
     )
     proxies = {tag for tag in proxies_of(seen).values() if tag}
-    proxies |= {versions["sidecars"]} if "sidecars" in versions else set()
+    proxies |= {versions[name] for name in ("sidecars", "ztunnel") if name in versions}
     yield Fact(
         "Istio data plane",
         ", ".join(sorted(proxies)) or UNKNOWN,
-        "image tags of the proxies" if proxies else "no proxy was inspected",
+        "versions of the proxies" if proxies else "no proxy was inspected",
     )
     installer = versions.get("istioctl", "")
     label = "label operator.istio.io/version" if installer else "nothing in the cluster shows it"

@@ -237,6 +237,12 @@ def test_the_subject_is_what_the_cluster_reports() -> None:
     assert known["Node worker"] == "kubelet v1.35.0, containerd://2.1.1, linux/arm64"
 
 
+def test_ztunnel_is_the_data_plane_of_a_mesh_without_sidecars() -> None:
+    seen = (Observation("version", "ztunnel", "1.32.0"),)
+    known = {fact.name: fact.value for fact in facts(record(seen=seen))}
+    assert known["Istio data plane"] == "1.32.0"
+
+
 def test_what_no_claim_saw_of_the_subject_is_called_unknown() -> None:
     known = {fact.name: (fact.value, fact.small) for fact in facts(record())}
     assert known["Istio control plane"] == ("1.31.0", "as requested, not read from the cluster")
