@@ -151,8 +151,7 @@ def _moment(text: str) -> float:
 
 def as_prometheus(run: Run) -> str:
     """The file's text."""
-    # Imported here: it takes longer than making all reports, and few commands need it.
-    from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415
+    from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415  # slower than all reports
 
     text: str = generate_latest(registry(run)).decode()  # type: ignore[no-untyped-call]  # it is not typed
     return text
@@ -160,7 +159,7 @@ def as_prometheus(run: Run) -> str:
 
 def registry(run: Run) -> CollectorRegistry:
     """The samples, as the library takes them."""
-    from prometheus_client.core import CollectorRegistry, GaugeMetricFamily  # noqa: PLC0415
+    from prometheus_client.core import CollectorRegistry, GaugeMetricFamily  # noqa: PLC0415  # slower than all reports
 
     families = {name: GaugeMetricFamily(PREFIX + name, text) for name, text in TEXTS.items()}
     for sample in samples_of(run):

@@ -25,7 +25,7 @@ MISTAKES = {4, 5}
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """What is known where it was told; without a headline nothing is.
 
     Attributes:
@@ -61,14 +61,14 @@ class Told:
         part.write_text(json.dumps(asdict(self)), encoding="utf-8")
         part.replace(path)
 
-    def after(self, run: Run) -> Told:
+    def after(self, run: Run) -> Reported:
         """What is known after a run; what it did not test is as it was."""
         passed = {result.claim.id for result in run.results if result.verdict == "passed"}
         red = {name: why for name, why in self.red.items() if name not in passed}
         red |= {r.claim.id: short(r.message) for r in run.results if run.streak(r)}
         subject = run.subject
         versions = subject.istio or self.istio, subject.kubernetes or self.kubernetes
-        return Told(run.headline, run.begun, *versions, red)
+        return Reported(run.headline, run.begun, *versions, red)
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Change:
     """What is new since it was told last."""
 
     run: Run
-    before: Told
-    now: Told
+    before: Reported
+    now: Reported
 
     @property
     def newly_red(self) -> dict[str, str]:
@@ -159,7 +159,7 @@ def _escaped(line: str) -> str:
 
 def change(run: Run, folder: Path) -> Change:
     """What is new in a run."""
-    before = Told.read(file_of(run, folder)) or Told.of_stored(run.past.latest)
+    before = Reported.read(file_of(run, folder)) or Reported.of_stored(run.past.latest)
     return Change(run, before, before.after(run))
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# A run in this process forgets the modules that it loaded, and requests does not survive that.
-import requests  # noqa: F401
+import requests  # noqa: F401  # a run in this process forgets what it loaded, which breaks it
 
 GIVES_UP = 30
 

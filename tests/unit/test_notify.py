@@ -10,7 +10,7 @@ import pytest
 from fixtures.run.state import Result
 from reports.data import as_json
 from reports.model import Run
-from reports.notify import Change, Told, change, file_of
+from reports.notify import Change, Reported, change, file_of
 from reports.past import Past
 from reports.stored import Stored
 from tests.small_runs import SmallRuns
@@ -118,10 +118,10 @@ def test_a_secret_of_the_cluster_is_not_told(runs: SmallRuns) -> None:
 
 # What is a change
 
-KNOWN = Told("Failed", "2026-11-20T21:00:00+00:00", "1.30.3", "1.35.2", {})
+KNOWN = Reported("Failed", "2026-11-20T21:00:00+00:00", "1.30.3", "1.35.2", {})
 
 
-def since(known: Told, made: Run, tmp_path: Path) -> Change:
+def since(known: Reported, made: Run, tmp_path: Path) -> Change:
     known.write(file_of(made, tmp_path))
     return change(made, tmp_path)
 
@@ -187,7 +187,7 @@ def test_a_first_run_is_told_unless_it_is_good(tmp_path: Path, made: Run, told: 
 
 def test_a_file_that_cannot_be_read_is_as_none(tmp_path: Path) -> None:
     file_of(run(), tmp_path).write_text('{"headline": 7, "more": 1}')
-    assert change(run(), tmp_path).before == Told()
+    assert change(run(), tmp_path).before == Reported()
 
 
 def test_many_are_counted(tmp_path: Path) -> None:
