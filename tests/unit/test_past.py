@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -156,6 +156,11 @@ def test_runs_in_folders_of_their_own_know_of_each_other(runs: SmallRuns) -> Non
     for night, source in enumerate((PASSING, FAILING, FAILING)):
         runs.claims("01_cluster", source)
         runs.run("--history", "reports", "--reports-dir", f"reports/night-{night}")
+        if night < 2:  # three runs of this second are no three nights
+            stored = reports / f"night-{night}" / "report.json"
+            earlier = (datetime.now(UTC) - timedelta(days=2 - night)).isoformat(timespec="seconds")
+            text = stored.read_text()
+            stored.write_text(text.replace(json.loads(text)["started"], earlier))
     [claim] = json.loads((reports / "night-2" / "report.json").read_text())["claims"]
     first, second = (
         json.loads((reports / f"night-{night}" / "report.json").read_text()) for night in (0, 1)
