@@ -139,13 +139,21 @@ def test_a_page_that_is_off_is_no_fault(kube: Replay, claim: str, answer: str | 
         asked(kube, claim)
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
-def test_a_node_that_is_lost_is_left_out(kube: Replay, claim: str) -> None:
-    def lose(node: Body) -> None:
-        for one in node["status"]["conditions"]:
-            one.update(status="Unknown", reason="NodeStatusUnknown")
+def lose(node: Body) -> None:
+    for one in node["status"]["conditions"]:
+        one.update(status="Unknown", reason="NodeStatusUnknown")
 
-    kube.change("nodes", "node-1", lose)
+
+def run_windows(node: Body) -> None:
+    node["metadata"]["labels"]["kubernetes.io/os"] = "windows"
+
+
+@pytest.mark.parametrize("change", [lose, run_windows])
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_node_without_ambient_mode_is_left_out(
+    kube: Replay, claim: str, change: Callable[[Body], None]
+) -> None:
+    kube.change("nodes", "node-1", change)
     kube.replies.clear()
     with pytest.raises(NotTested, match=r"no pod of .* runs"):
         asked(kube, claim)

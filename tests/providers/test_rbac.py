@@ -19,7 +19,7 @@ from fixtures.providers.base import Access
 from fixtures.providers.request_log import VERBS, ApiRequest
 from tests.embedded.conftest import started
 from tests.golden import Golden
-from tests.providers.roles import CONTEXT, FOLDER, PROFILES, cluster_of, run_suite
+from tests.providers.roles import BESIDE, CONTEXT, FOLDER, PROFILES, cluster_of, run_suite
 
 Body = dict[str, Any]
 MESH = "istio-system"
@@ -118,7 +118,14 @@ def read(folder: Path) -> Body:
 
 
 def test_there_is_a_role_for_each_kind_of_run() -> None:
-    assert set(ROLES) == set(PROFILES)
+    assert set(ROLES) == {*PROFILES, *BESIDE}
+
+
+@pytest.mark.parametrize(("name", "other"), BESIDE.items())
+def test_what_stands_beside_a_role_is_not_in_it(name: str, other: str) -> None:
+    held, besides = granted(ROLES[other]), granted(ROLES[name])
+    assert besides
+    assert not [p for p in besides if p in held or any(h.covers(p) for h in held)]
 
 
 @pytest.mark.parametrize("name", ["readonly", "conformance"])
