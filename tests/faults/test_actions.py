@@ -13,6 +13,7 @@ from fixtures.claims.deadlines import HEALED
 from fixtures.claims.waiting import eventually
 from fixtures.faults.actions import Apply
 from fixtures.faults.catalog import CATALOGUE
+from fixtures.faults.rollouts import RolledOut
 from fixtures.k8s import Body, Kube
 from fixtures.k8s.deployment import await_rolled_out
 from fixtures.providers.base import Access
@@ -108,6 +109,24 @@ def test_an_action_is_injected_and_reverted(kube: Kube, name: str) -> None:
         expect("the mesh", expected=old, got=new)
 
     eventually(as_before, within=HEALED)
+
+
+def test_what_an_action_made_anew_is_awaited() -> None:
+    """Not available, which the pods of before are: updated, and no other left."""
+    meta = {"name": "a", "namespace": "b", "generation": 2}
+
+    def body(**status: int) -> Body:
+        return {"metadata": meta, "spec": {"replicas": 1}, "status": status}
+
+    old, new = {"replicas": 1, "availableReplicas": 1}, {"updatedReplicas": 1}
+    seen = [
+        body(**old, **new, observedGeneration=1),
+        body(**old, observedGeneration=2),
+        body(**old, **new, observedGeneration=2),
+    ]
+    kube: Any = SimpleNamespace(list=lambda *_, **__: [body()], get=lambda *_: seen.pop(0))
+    RolledOut("app=a").inject(kube)
+    assert seen == []
 
 
 def test_what_an_earlier_fault_deleted_is_awaited_before_it_is_made_again() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import socket
 import ssl
 import threading
@@ -22,19 +21,10 @@ from fixtures.claims.deadlines import timeout
 from fixtures.k8s import Kube, Unreachable
 from fixtures.setup.clients import CLIENTS, SERVER, documents
 from fixtures.traffic.in_mesh import MeshAnswer, MeshClient, settled
+from tests.unit.scripts import load
 
 SCRIPT = Path(__file__).parents[2] / "fixtures" / "manifests" / "client.py"
 SOON = timeout("it is so in a test", 2)
-
-
-def load() -> ModuleType:
-    """The script as a module, as nobody but a test loads it."""
-    spec = importlib.util.spec_from_file_location("client_in_the_mesh", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass
@@ -51,7 +41,7 @@ class Running:
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    script = load()
+    script = load(SCRIPT)
     both = script.servers(0, 0)
     for server in both:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
