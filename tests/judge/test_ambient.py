@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fixtures.claims import ClaimFailed, NotTested, Observations, start_observing
 from fixtures.claims.waiting import wait_policy
-from fixtures.istio import through_gateway, through_waypoint, ztunnel_log
+from fixtures.istio import ambient_policies, through_gateway, through_waypoint, ztunnel_log
+from fixtures.istio.ambient_policies import AmbientPolicies
 from fixtures.istio.ambient_traffic import OPENED, REQUESTS, AmbientTraffic
 from fixtures.istio.api_gateways import GATEWAYS
 from fixtures.istio.mutual_tls import CALLER, TrustDomain
@@ -509,6 +510,36 @@ def test_a_ztunnel_that_logs_no_connection_is_not_claimed(
     monkeypatch.setattr(kube, "logs", lambda *_, **__: "2026\tinfo\txds\tconnected")
     with pytest.raises(NotTested, match="logs no connection"):
         subject.expect_logged()
+
+
+# Policies
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ([], "got none"),
+        (
+            [{"type": "ZtunnelAccepted", "status": "True", "reason": "Accepted"}],
+            "got ZtunnelAccepted=True Accepted",
+        ),
+    ],
+)
+def test_an_http_rule_whose_status_says_nothing_of_it_is_noticed(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch, conditions: list[Body], words: str
+) -> None:
+    subject, _ = traffic(kube)
+    policy: Body = {
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "p", "namespace": "flat"},
+        "status": {"conditions": conditions},
+    }
+    kube.add(ambient_policies.KIND, policy)
+    rules = Rules(as_kube(kube), "flat", {ambient_policies.ONLY_GET: [policy]})
+    monkeypatch.setattr(Rules, "applied", lambda *_: nullcontext())
+    policies = AmbientPolicies(subject.clients, rules, subject.trust, mesh_writes=False)
+    with pytest.raises(ClaimFailed, match=words):
+        policies.expect_http_rule_reported()
 
 
 # A waypoint: the one that was recorded stands for ours
