@@ -4,6 +4,7 @@ from fixtures.claims import claim
 from fixtures.istio.ambient_policies import AmbientPolicies
 from fixtures.istio.ambient_restart import AmbientRestart
 from fixtures.istio.ambient_traffic import AmbientTraffic
+from fixtures.istio.through_gateway import ThroughGateway
 from fixtures.istio.through_waypoint import ThroughWaypoint
 
 HBONE = "Istio, ambient data plane: HBONE, mutual TLS between ztunnels by the pods' identities"
@@ -102,6 +103,26 @@ def test_a_sidecar_calls_a_captured_pod(ambient_traffic: AmbientTraffic) -> None
 )
 def test_a_captured_pod_calls_a_sidecar(ambient_traffic: AmbientTraffic) -> None:
     ambient_traffic.expect_to_sidecar()
+
+
+@claim(
+    "A gateway calls a captured pod by mutual TLS.",
+    source=f"{BESIDE}; gateways too",
+    hint="Has the gateway ISTIO_META_ENABLE_HBONE? Restart what is older than ambient mode.",
+    feature="ambient-traffic",
+)
+def test_a_gateway_calls_a_captured_pod(through_gateway: ThroughGateway) -> None:
+    through_gateway.expect_to_captured()
+
+
+@claim(
+    "A gateway calls a pod with a sidecar by mutual TLS.",
+    source="Istio, security: auto mutual TLS between proxies that support it",
+    hint="Does a DestinationRule for the Service set another TLS mode than ISTIO_MUTUAL?",
+    feature="ambient-traffic",
+)
+def test_a_gateway_calls_a_sidecar(through_gateway: ThroughGateway) -> None:
+    through_gateway.expect_to_sidecar()
 
 
 @claim(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -21,17 +22,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fixtures.claims import ClaimFailed, NotTested, Observations, start_observing
 from fixtures.claims.waiting import wait_policy
-from fixtures.istio import through_waypoint, ztunnel_log
+from fixtures.istio import ambient_policies, through_gateway, through_waypoint, ztunnel_log
+from fixtures.istio.ambient_policies import AmbientPolicies
 from fixtures.istio.ambient_traffic import OPENED, REQUESTS, AmbientTraffic
 from fixtures.istio.api_gateways import GATEWAYS
-from fixtures.istio.mutual_tls import TrustDomain
+from fixtures.istio.mutual_tls import CALLER, TrustDomain
 from fixtures.istio.node_pages import AGENT_READY, DUMP, METRICS, READY
 from fixtures.istio.rules import Rules
+from fixtures.istio.through_gateway import ThroughGateway
 from fixtures.istio.through_waypoint import ThroughWaypoint
 from fixtures.k8s import Body, Refused, Reply
 from fixtures.k8s.pod import Pod
 from fixtures.k8s.service import SLICES
-from fixtures.traffic.in_mesh import MeshAnswer, MeshClient, MeshClients
+from fixtures.traffic.in_mesh import IN_A_ROW, MeshAnswer, MeshClient, MeshClients
 from tests.judge.replay import ISTIOD, Replay, page
 from tests.judge.world import World, access_of
 from tests.recordings import BY_HAND
@@ -509,6 +512,36 @@ def test_a_ztunnel_that_logs_no_connection_is_not_claimed(
         subject.expect_logged()
 
 
+# Policies
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ([], "got none"),
+        (
+            [{"type": "ZtunnelAccepted", "status": "True", "reason": "Accepted"}],
+            "got ZtunnelAccepted=True Accepted",
+        ),
+    ],
+)
+def test_an_http_rule_whose_status_says_nothing_of_it_is_noticed(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch, conditions: list[Body], words: str
+) -> None:
+    subject, _ = traffic(kube)
+    policy: Body = {
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "p", "namespace": "flat"},
+        "status": {"conditions": conditions},
+    }
+    kube.add(ambient_policies.KIND, policy)
+    rules = Rules(as_kube(kube), "flat", {ambient_policies.ONLY_GET: [policy]})
+    monkeypatch.setattr(Rules, "applied", lambda *_: nullcontext())
+    policies = AmbientPolicies(subject.clients, rules, subject.trust, mesh_writes=False)
+    with pytest.raises(ClaimFailed, match=words):
+        policies.expect_http_rule_reported()
+
+
 # A waypoint: the one that was recorded stands for ours
 
 
@@ -564,3 +597,114 @@ def test_a_service_that_is_not_bound_is_noticed(waypoint: Replay) -> None:
 def test_requests_that_go_past_the_waypoint_are_noticed(waypoint: Replay) -> None:
     with pytest.raises(ClaimFailed, match="got 5 x 200, by no proxy"):
         ThroughWaypoint(traffic(waypoint)[0]).expect_used()
+
+
+# A gateway: that waypoint, once it runs, stands for ours
+
+
+class SendsToGateway(Sends):
+    """The client outside the mesh.
+
+    Attributes:
+        told: what the server says of who called it.
+    """
+
+    told = ""
+
+    def requests(self, url: str, count: int, **how: Any) -> tuple[MeshAnswer, ...]:
+        assert (url, how["headers"]) == (f"http://{ENTRY}/headers", {"Host": SERVER})
+        self.sends()
+        body = json.dumps({"headers": {CALLER: self.told}})
+        return (MeshAnswer(200, {}, body, 0.0),) * count
+
+
+ENTRY = "waypoint-istio"
+GATEWAY_ID, SERVER_ID = (f"spiffe://cluster.local/ns/flat/sa/{name}" for name in (ENTRY, SERVER))
+
+
+@pytest.fixture
+def gateway(waypoint: Replay, monkeypatch: pytest.MonkeyPatch) -> Replay:
+    """The mesh in which a gateway runs, with ztunnel's page of what it counted."""
+    monkeypatch.setattr(through_gateway, "ENTRY", "waypoint")
+    monkeypatch.setattr(AmbientTraffic, "await_beside", lambda _: None)  # it has no sidecar
+    monkeypatch.setattr(Rules, "applied", lambda *_: nullcontext())
+    ready(waypoint)
+    return waypoint
+
+
+def through(kube: Replay) -> tuple[ThroughGateway, SendsToGateway]:
+    subject, client = traffic(kube)
+    plain = SendsToGateway(kube, "plain", client.pod())
+    clients = replace(subject.clients, plain=plain)
+    return ThroughGateway(replace(subject, clients=clients)), plain
+
+
+def by_gateway(batches: int, policy: str = "mutual_tls", each: int = REQUESTS) -> str:
+    """What ztunnel counts of the gateway's connections, at the only end that it has of them."""
+    lines = counts(batches, policy, each, caller=ENTRY).splitlines()
+    return next(line for line in lines if 'reporter="destination"' in line).replace(
+        f'source_workload="{CLIENT}"', f'source_workload="{ENTRY}"'
+    )
+
+
+def test_a_gateway_that_calls_a_captured_pod_by_mutual_tls_is_fine(gateway: Replay) -> None:
+    subject, client = through(gateway)
+    counted(gateway, client, by_gateway)
+    telling = start_observing()
+    subject.expect_to_captured()
+    calls = [(call.source, call.target, call.tls) for call in telling.calls]
+    assert calls == [(ENTRY, SERVER, "mutual TLS"), ("plain", ENTRY, "")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"policy": "unknown"}, "got 10 of unknown from spiffe"), ({"each": 0}, "got none")],
+    ids=["plain text", "past ztunnel"],
+)
+def test_a_gateway_that_calls_a_captured_pod_otherwise_is_noticed(
+    gateway: Replay, changed: dict[str, Any], words: str
+) -> None:
+    subject, client = through(gateway)
+    counted(gateway, client, partial(by_gateway, **changed))
+    with pytest.raises(ClaimFailed, match=words):
+        subject.expect_to_captured()
+
+
+def test_a_gateway_that_calls_a_sidecar_by_mutual_tls_is_fine(gateway: Replay) -> None:
+    subject, client = through(gateway)
+    client.told = f'By={SERVER_ID};Hash=1;Subject="";URI={GATEWAY_ID}'
+    telling = start_observing()
+    subject.expect_to_sidecar()
+    assert telling.inspected == IN_A_ROW + REQUESTS
+    calls = [(call.source, call.target, call.tls) for call in telling.calls]
+    assert calls == [("plain", ENTRY, ""), (ENTRY, SERVER, "mutual TLS")]
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("", "got 5 x 200 for plain text"),
+        (f"By={SERVER_ID};URI={DETAILS}", f"got 5 x 200 for {DETAILS} calls {SERVER_ID}"),
+    ],
+    ids=["plain text", "another identity"],
+)
+def test_a_gateway_that_calls_a_sidecar_otherwise_is_noticed(
+    gateway: Replay, told: str, words: str
+) -> None:
+    subject, client = through(gateway)
+    client.told = told
+    with pytest.raises(ClaimFailed, match=words):
+        subject.expect_to_sidecar()
+
+
+def test_a_gateway_that_is_captured_is_noticed(gateway: Replay) -> None:
+    captured = {"ambient.istio.io/redirection": "enabled"}
+    gateway.change("pods", "waypoint", lambda pod: pod["metadata"].update(annotations=captured))
+    with pytest.raises(ClaimFailed, match=r"is a gateway: expected not captured by ztunnel, too"):
+        through(gateway)[0].expect_to_captured()
+
+
+def test_a_gateway_that_does_not_run_is_noticed(gateway: Replay) -> None:
+    gateway.remove("pods", "waypoint")
+    with pytest.raises(ClaimFailed, match=r"pods of Gateway flat/waypoint: .* istiod makes one"):
+        through(gateway)[0].expect_to_sidecar()

@@ -58,6 +58,7 @@ from fixtures.istio.routing import Routing
 from fixtures.istio.rules import Rules
 from fixtures.istio.sample import PlainSample, Snapshot
 from fixtures.istio.telemetry import Telemetry
+from fixtures.istio.through_gateway import ThroughGateway
 from fixtures.istio.through_waypoint import ThroughWaypoint
 from fixtures.istio.tls_policies import TlsPolicies
 from fixtures.istio.waypoints import Waypoints
@@ -201,6 +202,7 @@ class Nouns:
         beside = MeshClient(kube, "seatrial-sidecar", "bookinfons")
         self.ambient_traffic = AmbientTraffic(clients, beside, trust, self.ambient, rules)
         self.ambient_policies = AmbientPolicies(clients, rules, trust, mesh_writes=True)
+        self.through_gateway = ThroughGateway(self.ambient_traffic)
         self.through_waypoint = ThroughWaypoint(self.ambient_traffic)
         self.ambient_restart = AmbientRestart(self.ambient_traffic, self.ztunnels, True)
         availability = Availability(requests=())
