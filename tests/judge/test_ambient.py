@@ -34,6 +34,7 @@ from fixtures.istio.through_waypoint import ThroughWaypoint
 from fixtures.k8s import Body, Refused, Reply
 from fixtures.k8s.pod import Pod
 from fixtures.k8s.service import SLICES
+from fixtures.setup.ambient_traffic import own_gateway
 from fixtures.traffic.in_mesh import IN_A_ROW, MeshAnswer, MeshClient, MeshClients
 from tests.judge.replay import ISTIOD, Replay, page
 from tests.judge.world import World, access_of
@@ -708,3 +709,21 @@ def test_a_gateway_that_does_not_run_is_noticed(gateway: Replay) -> None:
     gateway.remove("pods", "waypoint")
     with pytest.raises(ClaimFailed, match=r"pods of Gateway flat/waypoint: .* istiod makes one"):
         through(gateway)[0].expect_to_sidecar()
+
+
+def test_a_gateway_api_that_lacks_what_ours_is_written_in_is_not_claimed(
+    waypoint: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ".spec.infrastructure: field not declared in schema"
+
+    def apply(*_: object) -> None:
+        raise Refused(500, message=words)
+
+    monkeypatch.setattr(waypoint, "apply", apply, raising=False)
+    access = access_of("1.31.0", "v1.37.2", features=frozenset({"gateway-api"}))
+    values = {"NAME": "waypoint", "SERVICE": "through", "SERVER": SERVER}
+    with (
+        pytest.raises(NotTested, match=f"older than 1.2: {words}"),
+        own_gateway(traffic(waypoint)[0], access, "waypoint.yaml", values, keep=False),
+    ):
+        pass

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from fixtures.claims import ClaimFailed
+from fixtures.claims.deadlines import RESTARTED
 from fixtures.k8s import Refused
 from fixtures.k8s.daemonset import DaemonSet, refusal
+from fixtures.run.prove import IMPATIENT
 from tests.unit.states import FakeKube
 
 NAMESPACE = "istio-system"
@@ -69,3 +71,8 @@ def test_a_refusal_says_more_than_counts() -> None:
         late.must_be_rolled_out(QUOTA)
     assert "pods are refused: Error creating: pods is forbidden" in refused.value.causes[0]
     daemon_set(numberReady=1, updatedNumberScheduled=1).must_be_rolled_out(QUOTA)
+
+
+def test_a_proof_leaves_a_restart_the_time_that_it_takes() -> None:
+    """Else a claim that must fail would always: ztunnel's grace period alone is 30 s."""
+    assert RESTARTED.scaled(IMPATIENT).seconds > 30
