@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from fixtures.claims import Call
 from reports.model import Run
@@ -18,10 +19,16 @@ from reports.model import Run
 CLIENT = "client"
 ISTIOD, ZTUNNEL = "istiod", "ztunnel"
 PROXY_OF = "istio-proxy of "
-GAP, LINE, HEAD, SPACE, PADDING = 112, 19, 32, 26, 12
+GAP, LINE, HEAD, SPACE, PADDING = 120, 19, 32, 26, 12
+# How far apart boxes of a column may stand; columns do as much more.
+SPACES = range(SPACE, 5 * SPACE, SPACE // 2)
 # How wide a letter of a name and of a line is, on the safe side: no font is known here.
 NAME_LETTER, LINE_LETTER = 8.4, 6.9
 NARROWEST = 720
+# A label of one line, and of two; where along its edge one may stand, best first: the middle.
+LABEL_WIDTH, LABEL_HEIGHT, TWO_LINES = 84, 18, 34
+ALONG = sorted((n / 50 for n in range(3, 48)), key=lambda share: abs(share - 0.5))
+ARROW = 7  # an edge ends so far from its target: there is its head
 _VERSIONED = re.compile(r"(?P<app>.+)-(?P<version>v\d+)")
 _TAG = re.compile(r":(?P<tag>[^:@/]+)(@|$)")
 
@@ -52,6 +59,22 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class Area:
+    """A part of the picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def shared(self, other: Area) -> float:
+        """How much of it is the other's, too."""
+        wide = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        high = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        return max(wide, 0) * max(high, 0)
+
+
+@dataclass(frozen=True)
 class Place:
     """One box: a service, a gateway or the client, with a line for each thing known of it."""
 
@@ -76,13 +99,34 @@ class Place:
         """Where edges meet it."""
         return self.y + self.height / 2
 
+    @property
+    def area(self) -> Area:
+        """What it covers."""
+        return Area(self.x, self.y, self.width, self.height)
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is said of an edge, around a point on it."""
+
+    edge: Edge
+    x: float
+    y: float
+
+    @property
+    def area(self) -> Area:
+        """What it covers."""
+        height = TWO_LINES if self.edge.tls or not self.edge.answered else LABEL_HEIGHT
+        return Area(self.x - LABEL_WIDTH / 2, self.y - height / 2, LABEL_WIDTH, height)
+
 
 @dataclass(frozen=True)
 class Mesh:
-    """The picture: boxes and edges with their places, and the same in words."""
+    """The picture: boxes, edges and labels with their places, and the same in words."""
 
     places: tuple[Place, ...]
     edges: tuple[Edge, ...]
+    labels: tuple[Label, ...]
     idle: tuple[Place, ...]
     width: float
     height: float
@@ -106,19 +150,70 @@ def mesh_of(run: Run) -> Mesh | None:
         [Place(name, lines[name]) for name in sorted(called) if ranks[name] == rank]
         for rank in range(max(ranks.values(), default=-1) + 1)
     ]
-    tallest = max(map(_height, columns), default=0)
-    places: list[Place] = []
-    x = 2.0
-    for column in columns:
-        places += _stacked(column, x, (tallest - _height(column)) / 2)
-        x += max(place.width for place in column) + GAP
+    places, labels = _least_hidden(columns, edges)
+    tallest = max((place.y + place.height for place in places), default=2) - 2
     idle_y = tallest + (SPACE * 2 if places else 2)
-    width = max(x - GAP, NARROWEST)
+    width = max([place.x + place.width for place in places] + [NARROWEST])
     beside = [Place(name, lines[name]) for name in lines if name not in called]
     idle, bottom = _rows(beside, idle_y, width)
     return Mesh(
-        tuple(places), edges, idle, width + 2, bottom or tallest + 4, idle_y, _words(edges)
+        tuple(places),
+        edges,
+        tuple(labels),
+        idle,
+        width + 2,
+        bottom or tallest + 4,
+        idle_y,
+        _words(edges),
     )
+
+
+def _least_hidden(
+    columns: Sequence[Sequence[Place]], edges: Iterable[Edge]
+) -> tuple[list[Place], list[Label]]:
+    """The first layout in which no label hides anything, or else the one that hides least."""
+    found = []
+    for space in SPACES:
+        found.append(_layout(columns, edges, space))
+        if not found[-1][0]:
+            break
+    _, places, labels = min(found, key=itemgetter(0))
+    return places, labels
+
+
+def _layout(
+    columns: Sequence[Sequence[Place]], edges: Iterable[Edge], space: float
+) -> tuple[float, list[Place], list[Label]]:
+    """Boxes so far apart, and a label for each edge; how much of them is hidden by labels."""
+    tallest = max((_height(column, space) for column in columns), default=0)
+    places: list[Place] = []
+    x = 2.0
+    for column in columns:
+        places += _stacked(column, x, (tallest - _height(column, space)) / 2, space)
+        x += max(place.width for place in column) + GAP + space - SPACE
+    by_name = {place.name: place for place in places}
+    taken = [place.area for place in places]
+    labels: list[Label] = []
+    hidden = 0.0
+    for edge in edges:
+        ends = by_name[edge.source], by_name[edge.target]
+        able = [Label(edge, *_point(*ends, share)) for share in ALONG]
+        costs = [sum(map(label.area.shared, taken)) for label in able]
+        hidden += min(costs)
+        labels.append(able[costs.index(min(costs))])
+        taken.append(labels[-1].area)
+    return hidden, places, labels
+
+
+def _point(source: Place, target: Place, share: float) -> tuple[float, float]:
+    """A point of the edge that `mesh.svg.jinja2` draws: a cubic curve, flat at both its ends."""
+    rest = 1 - share
+    first, second = rest**3, 3 * rest**2 * share
+    third, last = 3 * rest * share**2, share**3
+    begin, end = source.x + source.width, target.x
+    x = first * begin + (second + third) * (begin + end) / 2 + last * (end - ARROW)
+    y = (first + second) * source.middle + (third + last) * target.middle
+    return round(x, 1), round(y, 1)
 
 
 def edges_of(calls: Sequence[Call]) -> tuple[Edge, ...]:
@@ -203,15 +298,15 @@ def _ranks(edges: Sequence[Edge]) -> dict[str, int]:
     return {name: used.index(rank) for name, rank in ranks.items()}
 
 
-def _height(column: Sequence[Place]) -> float:
-    return sum(place.height for place in column) + SPACE * max(len(column) - 1, 0)
+def _height(column: Sequence[Place], space: float) -> float:
+    return sum(place.height for place in column) + space * max(len(column) - 1, 0)
 
 
-def _stacked(column: Sequence[Place], x: float, top: float) -> list[Place]:
+def _stacked(column: Sequence[Place], x: float, top: float, space: float) -> list[Place]:
     placed = []
     for place in column:
         placed.append(Place(place.name, place.lines, x, top + 2))
-        top += place.height + SPACE
+        top += place.height + space
     return placed
 
 

@@ -1,7 +1,7 @@
 """The pictures of a run: what they are made of, and that nothing is drawn that no claim saw."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 
@@ -78,6 +78,29 @@ def test_boxes_of_a_column_do_not_touch() -> None:
     mesh = drawn(record(REQUESTED, LED, SHOWN, details))
     upper, lower = sorted((mesh.place("details"), mesh.place("reviews")), key=lambda p: p.y)
     assert upper.y + upper.height < lower.y
+
+
+def test_a_label_hides_no_box_and_no_other_label() -> None:
+    mesh = drawn(
+        record(
+            *(
+                replace(SHOWN, source=source, target=target, tls="mutual TLS")
+                for source in ("client", "another")  # whose edges cross in the middle
+                for target in ("details", "reviews")
+            )
+        )
+    )
+    areas = [place.area for place in mesh.places] + [label.area for label in mesh.labels]
+    assert [label.edge for label in mesh.labels] == list(mesh.edges)
+    assert not [pair for pair in combinations(areas, 2) if pair[0].shared(pair[1])]
+
+
+def test_a_label_stands_on_its_edge() -> None:
+    mesh = drawn(record(REQUESTED))
+    [label] = mesh.labels
+    left, right = mesh.place("client"), mesh.place("istio-ingressgateway")
+    assert left.x + left.width < label.x < right.x
+    assert label.y == left.middle == right.middle
 
 
 def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from fixtures.claims import NotTested
+from fixtures.run.plan import Plan
+from fixtures.run.stages import SUITE
 from fixtures.run.timeline import Step, Timeline, critical_path
 
 
@@ -35,6 +41,25 @@ def test_a_step_that_failed_is_noted_all_the_same() -> None:
 
     (step,) = timeline.steps
     assert (step.name, step.after, step.well) == ("install", ("cluster",), False)
+
+
+def test_a_step_with_nothing_to_do_has_not_failed() -> None:
+    timeline = Timeline()
+
+    with pytest.raises(NotTested), timeline.step("gateway: preparation"):
+        raise NotTested("there is no gateway")
+
+    assert timeline.steps[0].well
+
+
+def test_a_stage_with_nothing_to_prepare_has_not_failed() -> None:
+    state: Any = SimpleNamespace(all_stages=SUITE, timeline=Timeline(), prepared={})
+    definition: Any = SimpleNamespace(argname=SUITE.by_name["gateway"].preparation)
+    setup = Plan(state).pytest_fixture_setup(definition)
+    next(setup)
+    with pytest.raises(NotTested):
+        setup.throw(NotTested("there is no gateway"))
+    assert [step.well for step in state.timeline.steps] == [True]
 
 
 def test_a_step_that_two_threads_came_to_is_noted_once() -> None:
