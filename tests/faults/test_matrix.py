@@ -90,8 +90,7 @@ def test_with_cni_more_claims_fail() -> None:
         ),
         (
             ["--only", "dns-down", "server-not-captured"],
-            "only a live mesh shows it, the embedded cluster does not: tox -e prove -- "
-            "--provider kind --mesh ambient --only-fault server-not-captured",
+            "only a live mesh shows it, the embedded cluster does not: tox -e prove -- --provider",
         ),
         (["--mesh", "ambiant", "--only", "ztunnel-on-no-node"], "ambiant: unknown; did you mean"),
         (["--mesh=ambiant"], "--mesh ambiant: unknown; did you mean ambient"),
