@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from fixtures.claims import ClaimFailed
 from fixtures.k8s.deployment import Deployment
 from fixtures.run import config_file, options
+from tests.option_parser import option_parser
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
@@ -94,19 +94,9 @@ def environments() -> set[str]:
 
 def parse_for_pytest(words: list[str], here: Path) -> None:
     """Take options as a run of the suite takes them; a mistake is a SystemExit or BadInput."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("paths", nargs="*")
-
-    class Group:
-        addoption = staticmethod(parser.add_argument)
-
-    class Parser:
-        @staticmethod
-        def getgroup(*_: str, **__: str) -> type[Group]:
-            return Group
-
-    options.pytest_addoption(Parser())  # type: ignore[arg-type]  # all that it uses of a parser
-    given = parser.parse_args([PLACES.get(word, word) for word in words if word != "--help"])
+    given = option_parser().parse_args(
+        [PLACES.get(word, word) for word in words if word != "--help"]
+    )
     for option, value in pairwise(words):
         if option in FILES:
             (here / value).touch()
