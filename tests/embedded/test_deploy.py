@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from fixtures.diagnostics.plugin import MOST_BYTES
-from fixtures.faults.matrix import has_cni
+from fixtures.faults.fault import has_cni
 from fixtures.istio.releases.rows import minor
 from fixtures.istio.releases.versions import PAIRS, RANGES
 from fixtures.providers.kind.versions import NODE_IMAGES

@@ -11,11 +11,11 @@ import pytest
 
 from fixtures.faults.catalog import CATALOGUE, ON_ARRIVAL
 from fixtures.faults.catalog.names import SAMPLE
+from fixtures.faults.fault import has_cni
 from fixtures.faults.matrix import (
     Broken,
     Noticed,
-    _fits,
-    has_cni,
+    _unfit,
     judge,
     main,
     table,
@@ -62,8 +62,13 @@ def test_a_run_that_was_cut_short_proves_nothing() -> None:
         (["values.istio_cni.enabled=true"], True),
         (["components.cni.enabled=true", "components.cni.enabled=false"], False),
         (["components.cni.enabled=truely", "values.cni.enabled=true"], False),
+        (["profile=ambient"], True),
+        (["components.cni.enabled=true", "profile=default"], False),
     ],
-    ids=["nothing", "component", "newer-value", "older-value", "the-last-counts", "other-words"],
+    ids=[
+        *("nothing", "component", "newer-value", "older-value", "the-last-counts", "other-words"),
+        *("ambient", "another-profile"),
+    ],
 )
 def test_a_mesh_has_cni_where_its_settings_say_so(settings: list[str], *, has: bool) -> None:
     assert has_cni(settings) is has
@@ -79,14 +84,26 @@ def test_with_cni_more_claims_fail() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--only", "cni-agent-missing"], "not possible with Istio"),
+        (
+            ["--only", "cni-agent-missing"],
+            "cni-agent-missing: it breaks a mesh with Istio's CNI plugin, and this is one without",
+        ),
+        (
+            ["--only", "dns-down", "server-not-captured"],
+            "only a live mesh shows it, the embedded cluster does not: tox -e prove -- --provider",
+        ),
+        (["--mesh", "ambiant", "--only", "ztunnel-on-no-node"], "ambiant: unknown; did you mean"),
+        (["--mesh=ambiant"], "--mesh ambiant: unknown; did you mean ambient"),
         (["--only", "dns-dwon"], "--only dns-dwon: unknown; did you mean dns-down"),
         (["--only", "zzzzzz"], "--only zzzzzz: unknown; see pytest suites --list-faults"),
         (["dns-down"], "dns-down: say --only dns-down"),
         (["--before-run", "--only", "image-pull-fails"], "cannot be there before a run"),
         (["--before-run", "--touched"], "--touched: with --before-run everything is run"),
     ],
-    ids=["unfit", "near", "unknown", "without-option", "only-in-a-run", "two-ways"],
+    ids=[
+        *("unfit", "only-live", "mesh", "mesh-of-all", "near", "unknown", "without-option"),
+        *("only-in-a-run", "two-ways"),
+    ],
 )
 def test_a_fault_that_cannot_be_injected_is_refused(
     options: list[str], line: str, capsys: pytest.CaptureFixture[str]
@@ -103,7 +120,8 @@ def test_a_fault_of_ambient_mode_gets_a_mesh_that_is_in_it() -> None:
     broken = usual.needed_by(fault)
     assert (broken.mesh, broken.cni, broken.extra) == ("ambient", True, ("--mesh", "ambient"))
     assert broken.needed_by(fault) == broken
-    assert [_fits(fault, Broken(Pair(v, "1.30"))) for v in ("1.23.6", "1.24.0")] == [False, True]
+    reasons = [_unfit(fault, Broken(Pair(v, "1.30"))) for v in ("1.23.6", "1.24.0")]
+    assert reasons == ["ambient mode is stable since 1.24, not in Istio 1.23.6", ""]
     assert fault.name not in ON_ARRIVAL
 
 

@@ -82,6 +82,35 @@ BAD = [
         "--inject-fault ztunnel-on-no-node: it breaks a mesh of --mesh ambient",
         id="a fault of another mesh",
     ),
+    *(
+        pytest.param(("--inject-fault", fault, *options), 4, f"{fault}: {words}", id=f"of {id_}")
+        for id_, fault, options, words in [
+            (
+                "a live mesh",
+                "server-not-captured",
+                ("--mesh", "ambient"),
+                "only a live mesh shows it, the embedded cluster does not: tox -e prove",
+            ),
+            (
+                "a newer Istio",
+                "injector-takes-any-metrics-port",
+                ("--istio-version", "1.30"),
+                "it breaks Istio 1.31 or newer, and this is 1.30.",
+            ),
+            (
+                "the plugin",
+                "cni-agent-missing",
+                (),
+                "it breaks a mesh with Istio's CNI plugin, and this is one without",
+            ),
+            (
+                "the other place",
+                "sidecar-opted-to-the-new-place",
+                (),
+                "it breaks classic sidecars, and these are native by default",
+            ),
+        ]
+    ),
     pytest.param(("--mesh", "ambiant"), 4, "did you mean ambient", id="near mesh"),
     pytest.param(
         ("--mesh", "ambient", "--istio-version", "1.23.6"),
