@@ -167,10 +167,18 @@ def _subject(old: Stored, new: Stored) -> Iterator[Change]:
         before, after = old.subject[name], new.subject[name]
         if before != after:
             yield Change(words, before or NONE, after or NONE)
+    if modes := _modes(old, new):
+        yield Change("data plane mode", *modes)
     before, after = set(old.subject["features"]), set(new.subject["features"])
     for feature in sorted(before ^ after):
         there = ("declared", "absent")
         yield Change(f"feature {feature}", *(there if feature in before else there[::-1]))
+
+
+def _modes(old: Stored, new: Stored) -> tuple[str, str] | None:
+    """The modes of both, where they differ; a report from before does not say its own."""
+    modes = str(old.subject["data_plane"]), str(new.subject["data_plane"])
+    return modes if all(modes) and modes[0] != modes[1] else None
 
 
 def _defaults(old: Stored, new: Stored) -> Iterator[Change]:
@@ -202,5 +210,8 @@ def _caveats(old: Stored, new: Stored) -> Iterator[str]:
         kinds = before.subject["evidence"], after.subject["evidence"]
         if kinds[0] != kinds[1]:
             yield f"OLD is of evidence {kinds[0]}, NEW of {kinds[1]}: they are not of one kind."
+        if modes := _modes(before, after):
+            line = "OLD ran in {} mode, NEW in {} mode".format(*modes)
+            yield f"{line}: claims about one mode only are not claimed in the other."
     if "rehearsal" in {old.subject["evidence"], new.subject["evidence"]}:
         yield "A rehearsal proves nothing about a real cluster, and neither does its comparison."

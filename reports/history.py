@@ -16,7 +16,7 @@ from pathlib import Path
 from reports.differences import Section, surroundings
 from reports.html import document, render
 from reports.pictures.timeline import in_words
-from reports.stored import Stored, StoredClaim
+from reports.stored import Stored, StoredClaim, mode_of
 
 STYLE = Path(__file__).with_name("history.css")
 # A claim flaps that turned so often within so many of the last runs that tested it.
@@ -176,6 +176,7 @@ class History:
         """Which subject it is, in words."""
         subject = self.last.subject
         where = subject["cluster"] or subject["provider"] or "no cluster"
+        where += mode_of(subject["data_plane"])
         fault = f", with the fault {subject['fault']}" if subject["fault"] else ""
         return f"{where}, profile {subject['profile'] or 'unknown'}{fault}"
 

@@ -150,6 +150,8 @@ def facts(run: Run) -> Iterator[Fact]:
         ", ".join(sorted(proxies)) or UNKNOWN,
         "versions of the proxies" if proxies else "no proxy was inspected",
     )
+    if subject.data_plane:
+        yield Fact("Data plane mode", subject.data_plane, MODES[subject.data_plane])
     installer = versions.get("istioctl", "")
     label = "label operator.istio.io/version" if installer else "nothing in the cluster shows it"
     yield Fact("istioctl", installer or UNKNOWN, label)
@@ -163,6 +165,10 @@ def facts(run: Run) -> Iterator[Fact]:
     yield Fact("Exit code", str(run.exit_code), run.why)
 
 
+MODES: dict[str, str] = {
+    "sidecar": "each pod of the run's own sample has a sidecar",
+    "ambient": "the pods of the run's own sample have no sidecars: ztunnel carries their traffic",
+}
 _EVIDENCE = {
     "conformance": "conformance: a real cluster",
     "rehearsal": "rehearsal: the embedded, simulated cluster",

@@ -46,6 +46,7 @@ def _suite(stage: StageRun, run: Run) -> ET.Element:
     subject = run.subject
     held = {"istio": subject.istio, "kubernetes": subject.kubernetes}
     held |= {"provider": subject.provider, "evidence": subject.evidence}
+    held |= {"data_plane": subject.data_plane}
     for name, value in held.items():
         ET.SubElement(properties, "property", name=name, value=value)
     suite.insert(0, properties)

@@ -113,6 +113,7 @@ def _all(run: Run) -> Found:
 def _of_run(run: Run) -> Found:
     subject, versions = run.subject, run.seen["version"]
     info = {"istio": subject.istio, "kubernetes": subject.kubernetes, "provider": subject.provider}
+    info |= {"data_plane": subject.data_plane}
     yield "run_info", info | {"suite": run.suite, "fault": subject.fault}, 1
     yield "run_good", {}, run.good and not run.partial
     yield "run_complete", {}, run.complete

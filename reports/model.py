@@ -10,10 +10,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import get_args
+from typing import Literal, get_args
 
 from fixtures.claims.observations import Kind
 from fixtures.claims.waiting import Wait
+from fixtures.providers.base import DataPlane
 from fixtures.run.cluster import origin
 from fixtures.run.next_steps import reach
 from fixtures.run.settings import Settings
@@ -23,6 +24,7 @@ from fixtures.run.timeline import Step
 from reports.command import command_of, suite
 from reports.failures import Failure, failures_of, unprepared
 from reports.past import Past, Streak
+from reports.stored import mode_of
 
 EXIT_WORDS = {
     0: "all required claims passed",
@@ -57,6 +59,7 @@ class Subject:
     Attributes:
         simulated: what the embedded cluster shows without running it.
         cluster: what the user calls it, or the name of its context in the kubeconfig.
+        data_plane: how the run's own sample is in the mesh; empty where the run has none.
     """
 
     istio: str
@@ -69,6 +72,7 @@ class Subject:
     simulated: tuple[str, ...]
     python: str
     cluster: str = ""
+    data_plane: DataPlane | Literal[""] = ""
 
     @property
     def rehearsal(self) -> bool:
@@ -254,7 +258,9 @@ class Run:
         istio, kubernetes = self.subject.istio, self.subject.kubernetes
         if not istio and not kubernetes:
             return "any mesh"
-        return f"Istio {istio or '(version unknown)'} on Kubernetes {kubernetes or '(unknown)'}"
+        mode = mode_of(self.subject.data_plane)
+        kubernetes = kubernetes or "(unknown)"
+        return f"Istio {istio or '(version unknown)'}{mode} on Kubernetes {kubernetes}"
 
     @property
     def _result(self) -> str:
@@ -304,7 +310,16 @@ def subject_of(state: RunState) -> Subject:
         simulated=access.simulated if access else (),
         python=platform.python_version(),
         cluster=_named(settings) or (access.context if access else ""),
+        data_plane=_data_plane(state),
     )
+
+
+def _data_plane(state: RunState) -> DataPlane | Literal[""]:
+    """How the sample is in the mesh, or would be in one that is made for it."""
+    settings, access = state.settings, state.access
+    if settings is None or (settings.read_only and origin(settings.provider) == "taken"):
+        return ""
+    return access.data_plane if access else settings.mesh
 
 
 def _named(settings: Settings | None) -> str:

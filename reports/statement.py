@@ -74,6 +74,7 @@ def _subject(run: Run) -> dict[str, Any]:
     data = {
         "istio": subject.istio,
         "kubernetes": subject.kubernetes,
+        "dataPlane": subject.data_plane,
         "provider": subject.provider,
         "evidence": subject.evidence,
         "images": run.seen.get("image", {}),

@@ -95,6 +95,7 @@ class _Subject(Struct):
     fault: str
     features: list[str]
     cluster: str = ""
+    data_plane: str = ""
 
 
 class _Wait(Struct):
@@ -244,7 +245,9 @@ class Stored:
 
     def __str__(self) -> str:
         subject = self.subject
-        where = f"Istio {subject['istio'] or '?'} on Kubernetes {subject['kubernetes'] or '?'}"
+        mode = mode_of(subject["data_plane"])
+        istio, kubernetes = subject["istio"] or "?", subject["kubernetes"] or "?"
+        where = f"Istio {istio}{mode} on Kubernetes {kubernetes}"
         provider, profile = subject["provider"] or "?", subject["profile"] or "?"
         how = f"{provider} ({subject['evidence']}), profile {profile}"
         return f"{where}, {how}, {self.started}: {self.headline}"
@@ -271,14 +274,20 @@ def below(folder: Path, *, besides: Path | None = None) -> tuple[list[Stored], l
     return sorted(found.values(), key=lambda one: one.started), wrong
 
 
+def mode_of(data_plane: str) -> str:
+    """What is said of the mode behind the version of Istio: nothing of the one with sidecars."""
+    return " in ambient mode" if data_plane == "ambient" else ""
+
+
 def about(subject: Mapping[str, Any]) -> tuple[str, ...]:
     """Which subject a run has, by the names of report.json.
 
     A cluster that somebody has is the same after an upgrade. One that a run makes is made of
-    versions, and their patch releases follow one another.
+    versions, whose patch releases follow one another, in one mode.
     """
     texts = {name: str(subject[name]) for name in ("cluster", "provider", "profile", "fault")}
     if origin(texts["provider"]) != "taken":
         versions = (str(subject[name]).split(".") for name in ("istio", "kubernetes"))
         texts["cluster"] = "-".join(".".join(parts[:2]) for parts in versions)
+        texts["cluster"] += mode_of(subject["data_plane"])
     return tuple(texts.values())

@@ -27,6 +27,7 @@ def as_markdown(run: Run) -> str:
         f"Istio **{subject.istio or '?'}** · Kubernetes **{subject.kubernetes or '?'}** · "
         f"provider `{subject.provider or '?'}` ({subject.evidence}) · "
         f"profile `{subject.profile or '?'}` · "
+        f"{f'{subject.data_plane} mode · ' if subject.data_plane else ''}"
         f"{run.seconds:.0f} s · exit code {run.exit_code}"
     )
     if run.exit_code:

@@ -21,7 +21,7 @@ def test_ztunnel_is_on_every_node_that_needs_it(ambient: Ambient) -> None:
 @claim(
     "Every node with pods that ask for ambient mode has a ready agent of the CNI plugin.",
     source=CAPTURE,
-    hint="Without it running pods go on, and no new one starts.",
+    hint="Where there is none, pods that run go on, and new ones do not start.",
 )
 def test_the_cni_agent_is_on_every_node_that_needs_it(ambient: Ambient) -> None:
     ambient.expect_agent()
@@ -39,7 +39,7 @@ def test_every_pod_that_asks_is_captured(ambient: Ambient) -> None:
 @claim(
     "Every waypoint has a ready endpoint.",
     source=WAYPOINTS,
-    hint="Its conditions stay True while its pods crash: look at these.",
+    hint="Conditions stay True while its pods crash: look at the pods.",
     feature="gateway-api",
 )
 def test_every_waypoint_has_ready_endpoints(waypoints: Waypoints) -> None:
@@ -85,7 +85,7 @@ def test_every_cni_agent_says_that_its_plugin_is_in_place(ztunnels: Ztunnels) ->
 @claim(
     "Every ztunnel is at most one minor version older or newer than istiod.",
     source="Istio, upgrade of ambient mode: istiod first, then the CNI plugin and ztunnel",
-    hint="Is there a revision of istiod that ztunnel was forgotten at?",
+    hint="An upgrade of istiod leaves ztunnel as it is: it is upgraded by its own release.",
 )
 def test_no_ztunnel_is_too_old_or_too_new(ztunnels: Ztunnels) -> None:
     ztunnels.expect_versions()

@@ -38,7 +38,7 @@ def test_the_access_log_holds_exactly_the_requests(ambient_traffic: AmbientTraff
 @claim(
     "A pod in ambient mode is captured before its application starts.",
     source=f"{LABELS}; the CNI plugin returns once ztunnel serves the pod",
-    hint="Captured later means by the agent's watch: did the CNI plugin run for this pod at all?",
+    hint="Captured later: the agent did it, for the CNI plugin did not run. Its log says why.",
     feature="ambient-traffic",
 )
 def test_a_pod_is_captured_before_it_starts(ambient_traffic: AmbientTraffic) -> None:
@@ -138,7 +138,7 @@ def test_a_pod_is_released_without_a_restart(ambient_traffic: AmbientTraffic) ->
 @claim(
     "A waypoint gets ready: it is programmed, with ready pods and endpoints, and a Service bound.",
     source=f"{WAYPOINTS}; condition istio.io/WaypointBound",
-    hint="Conditions stay True while its pods crash; a waypoint takes a pod like any gateway.",
+    hint="Conditions stay True while its pods crash: look at the pods of its Deployment.",
     feature="ambient-traffic",
 )
 def test_a_waypoint_gets_ready(through_waypoint: ThroughWaypoint) -> None:
@@ -168,7 +168,7 @@ def test_an_http_rule_acts_at_the_waypoint(through_waypoint: ThroughWaypoint) ->
 @claim(
     "A restart of the CNI plugin's agent cuts no pod off, and leaves the mesh whole.",
     source="Istio, ambient data plane: the agent sets a pod up, and is not in its traffic's way",
-    hint="What the agent took away it brings back: read what it logged when it ended.",
+    hint="Do pods lose their rules when the agent ends? Read its log.",
     feature="ambient-traffic",
 )
 def test_a_restart_of_the_cni_agent_cuts_nobody_off(ambient_restart: AmbientRestart) -> None:
@@ -178,7 +178,7 @@ def test_a_restart_of_the_cni_agent_cuts_nobody_off(ambient_restart: AmbientRest
 @claim(
     "After a restart of ztunnel the mesh is whole again.",
     source="Istio, ambient: ztunnel is restarted node by node; connections through it end",
-    hint="The note says for how long connections were away: a new ztunnel starts beside the old.",
+    hint="Is there room for a second ztunnel on the node, and does a quota allow its pod?",
     feature="ambient-traffic",
 )
 def test_a_restart_of_ztunnel_leaves_the_mesh_whole(ambient_restart: AmbientRestart) -> None:

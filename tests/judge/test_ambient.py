@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,7 +31,8 @@ from fixtures.istio.node_pages import AGENT_READY, DUMP, METRICS, READY
 from fixtures.istio.rules import Rules
 from fixtures.istio.through_gateway import ThroughGateway
 from fixtures.istio.through_waypoint import ThroughWaypoint
-from fixtures.k8s import Body, Refused, Reply
+from fixtures.istio.workload_certificates import ADMIN
+from fixtures.k8s import Body, Refused, Reply, Unreachable
 from fixtures.k8s.pod import Pod
 from fixtures.k8s.service import SLICES
 from fixtures.setup.ambient_traffic import own_gateway
@@ -185,9 +186,14 @@ def test_a_ztunnel_of_another_time_is_noticed(kube: Replay, istiod: str) -> None
     assert " is 1.31.0" in message
 
 
-@pytest.mark.parametrize("istiod", ["1.32.0", "1.30.2"])
-def test_a_ztunnel_in_the_middle_of_an_upgrade_is_fine(kube: Replay, istiod: str) -> None:
-    assert asked(kube, "expect_versions", istiod).inspected == 1
+def test_a_ztunnel_in_the_middle_of_an_upgrade_is_fine(kube: Replay) -> None:
+    telling = asked(kube, "expect_versions", "1.32.0")
+    assert (telling.inspected, telling.notes) == (1, [])
+
+
+def test_a_ztunnel_that_is_newer_than_istiod_is_noted(kube: Replay) -> None:
+    [note] = asked(kube, "expect_versions", "1.30.2").notes
+    assert note.startswith("newer than istiod 1.30.2, which Istio does not support: pod istio-sys")
 
 
 def test_what_ztunnel_says_of_its_version_counts_before_its_tag(kube: Replay) -> None:
@@ -727,3 +733,26 @@ def test_a_gateway_api_that_lacks_what_ours_is_written_in_is_not_claimed(
         own_gateway(traffic(waypoint)[0], access, "waypoint.yaml", values, keep=False),
     ):
         pass
+
+
+def test_ztunnel_is_not_asked_as_if_it_were_an_envoy(
+    kube: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_at: list[tuple[str, int]] = []
+    forward = kube.forward
+
+    def noted(pod: str, namespace: str, port: int) -> Any:
+        asked_at.append((pod.rpartition("-")[0], port))
+        if port not in {known for known, _ in kube.replies}:
+            raise Unreachable("nothing of this port was recorded")
+        return forward(pod, namespace, port)
+
+    monkeypatch.setattr(kube, "forward", noted)
+    plugin = {"metadata": {"name": "filter", "namespace": "istio-system"}}
+    kube.add("wasmplugins.extensions.istio.io", plugin | {"spec": {"url": "oci://one.example/f"}})
+    workloads = World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")).workloads()
+    start_observing()
+    workloads.expect_in_sync()
+    with suppress(NotTested):  # nothing else of this recording serves a certificate
+        workloads.expect_certificates_to_last()
+    assert ("ztunnel", ADMIN) not in asked_at

@@ -2,7 +2,7 @@
 
 Each run takes it as `--provider existing` takes any cluster, and writes down what it requested.
 The embedded cluster has no traffic in ambient mode: what that takes besides is measured over a
-real mesh, `--kube-context NAME` of the kubeconfig in KUBECONFIG.
+real mesh, `--kube-context NAME [-- OPTION...]`, of the kubeconfig in KUBECONFIG.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ PROFILES = {
     "conformance": ("--profile", "conformance"),
     "mesh-writes": ("--profile", "conformance", "--allow-mesh-writes"),
 }
-# What a mesh with ztunnel takes besides one of these; besides the others it takes nothing.
-BESIDE = {"ambient-mesh-writes": "mesh-writes"}
+# What a mesh with ztunnel takes besides one of these; besides the others it takes nothing more.
+BESIDE = {"ambient-smoke": "smoke", "ambient-mesh-writes": "mesh-writes"}
 
 
 def run_suite(
@@ -59,14 +59,19 @@ def cluster_of(pair: Pair) -> tuple[str, ...]:
 
 def main() -> int:
     """Write the roles of every profile, or what a real mesh in ambient mode takes besides."""
-    parser = argparse.ArgumentParser(prog="python -m tests.providers.roles", description=__doc__)
-    of_context = "measure this mesh, in ambient mode; further options are for its runs"
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.providers.roles", description=__doc__, allow_abbrev=False
+    )
+    of_context = "measure this mesh, in ambient mode"
     parser.add_argument("--kube-context", default="", metavar="NAME", help=of_context)
-    given, options = parser.parse_known_args()
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="of its runs, behind --")
+    given = parser.parse_args()
+    if given.options and not given.kube_context:
+        parser.error(f"{given.options[0]}: options are for the runs over --kube-context")
     with tempfile.TemporaryDirectory() as folder:
         try:
             if given.kube_context:
-                write_besides(Path(folder), given.kube_context, options)
+                write_besides(Path(folder), given.kube_context, given.options)
             else:
                 write_all(Path(folder))
         except RuntimeError as e:

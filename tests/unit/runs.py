@@ -72,6 +72,7 @@ def run() -> Run:
             ("writes",),
             ("coredns",),
             "3.11",
+            data_plane="sidecar",
         ),
         stages=(
             StageRun(
