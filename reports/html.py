@@ -19,7 +19,7 @@ from markupsafe import escape
 from fixtures.run.state import Result
 from reports.failures import Failure, unprepared
 from reports.guide import anchor
-from reports.model import EXIT_WORDS, Run
+from reports.model import Run
 from reports.pictures.mesh import mesh_of, proxies_of
 from reports.pictures.timeline import CHART, LEFT, in_words, timeline_of
 from reports.terminal import WORDS
@@ -162,7 +162,7 @@ def facts(run: Run) -> Iterator[Fact]:
     yield Fact("Evidence", _EVIDENCE.get(subject.evidence, subject.evidence))
     yield Fact("Profile", subject.profile or UNKNOWN)
     yield Fact("Duration", in_words(run.seconds))
-    yield Fact("Exit code", str(run.exit_code), EXIT_WORDS.get(run.exit_code, ""))
+    yield Fact("Exit code", str(run.exit_code), run.why)
 
 
 MODES: dict[str, str] = {

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from fixtures.run.state import Result
 from reports.failures import Failure, unprepared
-from reports.model import EXIT_WORDS, Run, StageRun
+from reports.model import Run, StageRun
 
 # What XML 1.0 cannot hold, however escaped.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -29,7 +29,7 @@ def as_junit(run: Run) -> str:
     top.extend(_unprepared(run))
     top.extend(_of_the_run(run))
     if run.exit_code and not any(case.find(tag) is not None for case in top.iter() for tag in BAD):
-        why = f"exit code {run.exit_code}: {EXIT_WORDS.get(run.exit_code, 'see report.html')}"
+        why = f"exit code {run.exit_code}: {run.why or 'see report.html'}"
         top.append(_with_counts("00 run", [_synthetic("the run is good", "exit code", why)]))
     for count in ("tests", "failures", "errors"):  # Jenkins' schema knows no "skipped" here
         top.set(count, str(sum(int(suite.get(count, "0")) for suite in top)))

@@ -80,11 +80,11 @@ class Live:
         self._over.set()
         self.clear()
 
-    def waiting(self, waiting: Waiting | None) -> None:
+    def waiting(self, waiting: Waiting) -> None:
         """Take note of how far a wait of this thread is, or that it is over."""
-        key = f"wait {threading.get_ident()}"
+        key = f"wait {threading.get_ident()} {waiting.what}"
         with self._lock:
-            if waiting is None:
+            if waiting.over:
                 self._activities.pop(key, None)
                 self.clear()
                 return

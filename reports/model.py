@@ -102,6 +102,7 @@ class Run:
         suite: version and commit of the suite.
         require_all: what is not claimed fails the run (`--require-all`).
         past: what is known of earlier runs of the same subject.
+        unproven: what `--prove` did not show, and where that stands; empty where it showed all.
     """
 
     subject: Subject
@@ -124,6 +125,12 @@ class Run:
     suite: str = ""
     require_all: bool = False
     past: Past = field(default_factory=Past)
+    unproven: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it ended with its exit code, in words; empty where the code says nothing."""
+        return self.unproven or EXIT_WORDS.get(self.exit_code, "")
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -357,5 +364,6 @@ def run_of(state: RunState, *, exit_code: int, reason: str = "") -> Run:
         reach=reach(state),
         command=command_of(state.settings) if state.settings and not state.partial else "",
         suite=suite(),
+        unproven=state.unproven,
         require_all=bool(state.settings and state.settings.require_all),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from reports.model import EXIT_WORDS, Run, StageRun
+from reports.model import Run, StageRun
 
 MOST = 20
 # GitHub takes 65,536 characters in a comment (and 1 MiB in a job's summary).
@@ -31,7 +31,7 @@ def as_markdown(run: Run) -> str:
         f"{run.seconds:.0f} s · exit code {run.exit_code}"
     )
     if run.exit_code:
-        lines[-1] += f" ({EXIT_WORDS.get(run.exit_code, 'see report.html')})"
+        lines[-1] += f" ({escape(run.why or 'see report.html')})"
     if subject.fault:
         lines += ["", f"A fault was injected: `{subject.fault}`."]
     lines += _failures(run)

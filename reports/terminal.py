@@ -20,7 +20,7 @@ from fixtures.run.stages import Stage
 from fixtures.run.state import Claim, Result, RunState, Verdict, is_suite_run, state_of
 from reports.failures import Failure, unprepared
 from reports.live import Live, takes_lines_in_place, undisturbed
-from reports.model import EXIT_WORDS, Run, run_of
+from reports.model import Run, run_of
 from reports.summary import short
 
 Markup = dict[str, bool]
@@ -287,5 +287,5 @@ def closing(run: Run) -> list[str]:
         lines.append(f"{n} claims are not in profile {run.subject.profile}: see --list-claims")
     lines += [f"fault: {run.subject.fault}"] if run.subject.fault else []
     if run.exit_code:
-        lines.append(f"exit code {run.exit_code}: {EXIT_WORDS.get(run.exit_code, 'see above')}")
+        lines.append(f"exit code {run.exit_code}: {run.why or 'see above'}")
     return lines

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -181,6 +182,34 @@ def test_a_fault_whose_object_is_not_there_is_a_row_of_the_table() -> None:
     proven = proof._prove(Mock(), journal, fault, [])
     assert 'could not be injected: Refused: services "ratings" not found' in str(proven)
     journal.write.assert_not_called()
+
+    of_ours = replace(LIVE["default-validator-missing"], action=action)  # of another profile
+    assert proof._prove(Mock(), journal, of_ours, []) is None
+    assert proof.left_out.reasons == {of_ours.name: 'services "ratings" not found'}
+
+
+def test_in_ambient_mode_what_only_sidecars_show_is_left_out(tmp_path: Path) -> None:
+    suites = [str(path) for path in (ROOT / "suites").glob("test_0[56]_*.py")]
+    line = [sys.executable, "-m", "pytest", *suites, "-q", "--provider", "embedded"]
+    line += ["--mesh", "ambient", "--profile", "conformance", "--prove"]
+    line += ["--reports-dir", str(tmp_path), *only("default-validator-missing")]
+    left_out = "outbound-ranges-narrowed"
+    done = subprocess.run(
+        [*line, *only(left_out)],
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert "prove: ok   default-validator-missing: " in done.stdout, done.stdout[-3000:]
+    assert "prove: 1 fault was left out, of which this mesh can show nothing (" in done.stdout
+    assert done.returncode == 1  # it was wanted by its name
+    why = f"the proof failed: not injected: {left_out} (the sample is in ambient mode"
+    assert why in done.stdout
+    assert why in (tmp_path / "summary.md").read_text()
+    assert "a claim failed" not in done.stdout
 
 
 def test_at_least_fifteen_faults_can_be_injected_into_a_live_mesh() -> None:

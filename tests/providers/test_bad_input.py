@@ -344,7 +344,11 @@ def test_claims_are_listed_without_a_cluster_or_a_report(runs: SmallRuns) -> Non
 def test_faults_are_listed(runs: SmallRuns) -> None:
     ended = runs.run("--list-faults")
     assert ended.code == 0
-    assert all(name in ended.output for name in CATALOGUE)
+    lines = {line.split()[0]: line for line in ended.output.splitlines() if " stage " in line}
+    assert set(lines) == set(CATALOGUE)
+    assert lines["server-not-captured"].endswith(". [--mesh ambient] [--prove only]")
+    assert lines["ztunnel-on-no-node"].endswith(". [--mesh ambient]")
+    assert lines[FAULT].endswith(CATALOGUE[FAULT].text)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ import pytest
 from fixtures.run.settings import Settings
 from fixtures.run.stages import BY_NAME
 from fixtures.run.state import Claim, Result, RunState, Verdict
+from reports.model import run_of
+from reports.summary import as_markdown
+from reports.terminal import closing
 from tests.small_runs import SmallRuns
 
 pytest_plugins = ["pytester"]
@@ -46,6 +49,16 @@ def ended(*verdicts: Verdict, require_all: bool = False, partial: bool = False) 
 )
 def test_the_exit_code_of_an_ended_run(verdicts: list[Verdict], pytests: int, code: int) -> None:
     assert ended(*verdicts).exit_code(pytests) == code
+
+
+def test_a_proof_that_failed_is_told_as_that() -> None:
+    made = ended("passed", "blocked")
+    made.unproven = "the proof failed: not noticed as expected: dns-down; see out/prove.md"
+    code = made.exit_code(1)
+    assert code == 1
+    run = run_of(made, exit_code=code)
+    assert closing(run)[-1] == f"exit code 1: {made.unproven}"
+    assert f"exit code 1 ({made.unproven})" in as_markdown(run)
 
 
 @pytest.mark.parametrize("stopped", [13, 11, 10, 2])

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_wait_is_shown_in_place_and_taken_away() -> None:
     shown, out = live(in_place=True)
     shown.waiting(PULLING)
     assert out.getvalue() == f"{ERASE}   istiod 0/1, pulling image, 40 s of 300 s"
-    shown.waiting(None)
+    shown.waiting(replace(PULLING, over=True))
     assert out.getvalue().endswith(ERASE)
 
 
@@ -57,7 +58,7 @@ def test_a_long_line_is_cut_and_keeps_its_time() -> None:
 def test_what_is_over_at_once_is_not_shown() -> None:
     shown, out = live(in_place=True)
     shown.waiting(Waiting("x", "a moment", 0.1, 300))
-    shown.waiting(None)
+    shown.waiting(Waiting("x", "", 0.1, 300, over=True))
     assert out.getvalue() == ""
 
 
@@ -65,12 +66,21 @@ def test_elsewhere_a_long_wait_is_shown_now_and_then(golden: Golden) -> None:
     shown, out = live(in_place=False)
     for used in (FIRST_SECONDS - 1, FIRST_SECONDS + 1):
         shown.waiting(Waiting("x", "istiod 0/1", used, 300))
-        shown.waiting(None)
+        shown.waiting(Waiting("x", "", used, 300, over=True))
     golden(out.getvalue())
     shown.waiting(Waiting("x", "istiod 0/1", 10, 300))
     shown.waiting(Waiting("x", "istiod 0/1", 11, 300))
     assert out.getvalue().count("\n") == 2
     assert AGAIN_SECONDS > 1
+
+
+def test_a_wait_that_has_others_inside_is_shown_as_often() -> None:
+    shown, out = live(in_place=False)
+    for used in (6, 7, 8):
+        shown.waiting(Waiting("outside", "a fault", used, 60))
+        shown.waiting(Waiting("inside", "a pod", 1, 60))
+        shown.waiting(Waiting("inside", "", 1, 60, over=True))
+    assert out.getvalue().count("a fault, ") == 1
 
 
 def test_a_step_is_shown_when_it_took_long_or_went_wrong(golden: Golden) -> None:
@@ -109,7 +119,7 @@ def test_lines_are_written_over_on_terminals_only(
 
 
 def test_a_wait_reports_how_far_it_is() -> None:
-    reported: list[Waiting | None] = []
+    reported: list[Waiting] = []
     results = iter(["istiod 0/1", ""])
 
     def probe() -> None:
@@ -121,8 +131,7 @@ def test_a_wait_reports_how_far_it_is() -> None:
         eventually(probe, within=timeout("pods become ready", 5), every=0.01)
     finally:
         change_wait_policy(on_progress=None)
-    assert [t.brief for t in reported if t] == ["istiod 0/1"]
-    assert reported[-1] is None
+    assert [(t.brief, t.over) for t in reported] == [("istiod 0/1", False), ("", True)]
 
 
 # A whole state, on a terminal and not
