@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fixtures.claims import ClaimFailed, NotTested, Observations, start_observing
+from fixtures.claims import ClaimFailed, NotTested, Observation, Observations, start_observing
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio import ambient_policies, through_gateway, through_waypoint, ztunnel_log
 from fixtures.istio.ambient_policies import AmbientPolicies
@@ -221,6 +221,16 @@ def test_a_ztunnel_that_did_not_acknowledge_is_noticed(kube: Replay) -> None:
     entries[0]["resources"]["type.googleapis.com/istio.security.Authorization"]["acked"] = "older"
     kube.replies[ISTIOD, "/debug/syncz"] = page(json.dumps(entries))
     assert "STALE: authorization policies not acknowledged" in fails(kube, "expect_in_sync")
+
+
+def test_whether_ztunnel_is_in_sync_is_recorded(kube: Replay) -> None:
+    assert asked(kube, "expect_in_sync").values == [Observation("proxies", "ztunnel", "in sync")]
+    kube.replies[ISTIOD, "/debug/syncz"] = page("[]")
+    ztunnels = World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")).ztunnels()
+    observed = start_observing()
+    with pytest.raises(ClaimFailed):
+        ztunnels.expect_in_sync()
+    assert observed.values == [Observation("proxies", "ztunnel", "not in sync")]
 
 
 # Capture
