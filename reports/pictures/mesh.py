@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from fixtures.claims import Call
+from fixtures.istio.ambient import NODES_READY, PODS_CAPTURED, ZTUNNEL, ZTUNNELS_READY
+from fixtures.istio.proxies import IN_SYNC, NOT_IN_SYNC
 from reports.model import Run
 
 CLIENT = "client"
-ISTIOD, ZTUNNEL = "istiod", "ztunnel"
+ISTIOD = "istiod"
 PROXY_OF = "istio-proxy of "
 GAP, LINE, HEAD, SPACE, PADDING = 120, 19, 32, 26, 12
 # How far apart boxes of a column may stand; columns do as much more.
@@ -255,21 +257,40 @@ def _lines(run: Run, edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
     requests = Counter[tuple[str, str]]()
     for edge in edges:
         requests.update({(edge.target, version): n for version, n in edge.versions.items()})
-    for workload, proxy in sorted(proxies_of(seen).items()):
+    states = dict(seen["proxies"])
+    of_ztunnel = states.pop(ZTUNNEL, "")
+    for workload, proxy in sorted(proxies_of(seen | {"proxies": states}).items()):
         versioned = _VERSIONED.fullmatch(workload)
         name, version = versioned.group("app", "version") if versioned else (workload, "")
         known = [version, f"proxy {proxy}" if proxy else "with a proxy"]
         times = requests[name, version]
         known += [f"{times} req."] if times else []
+        known += [NOT_IN_SYNC] if states.get(workload, IN_SYNC) != IN_SYNC else []
         found.setdefault(name, []).append(" · ".join(filter(None, known)))
     if seen["version"].get(ISTIOD) or seen["proxies"]:
-        synced = sum(state == "in sync" for state in seen["proxies"].values())
+        synced = sum(state == IN_SYNC for state in states.values())
         known = [seen["version"].get(ISTIOD, "").partition("-")[0]]
-        known += [f"{synced} workload{'s'[: synced > 1]} in sync"] if synced else []
+        known += [f"proxies in sync: {synced} of {len(states)} workloads"] if states else []
         found[ISTIOD] = list(filter(None, known))
-    if version := seen["version"].get(ZTUNNEL):
-        found[ZTUNNEL] = [version]
+    if of_ztunnel or seen["ambient"] or ZTUNNEL in seen["version"]:
+        found[ZTUNNEL] = list(_of_ztunnel(seen, of_ztunnel))
     return {name: tuple(lines) for name, lines in found.items()}
+
+
+def _of_ztunnel(seen: Mapping[str, Mapping[str, str]], state: str) -> Iterator[str]:
+    """What is known of ztunnel, which serves the pods of a node and is no workload's proxy."""
+    version = seen["version"].get(ZTUNNEL, "")
+    if state not in {"", IN_SYNC}:  # of several pods some may be in sync
+        state = NOT_IN_SYNC
+    if known := " · ".join(filter(None, (version, state))):
+        yield known
+    for name, words in (
+        (ZTUNNELS_READY, "ready: {} pods"),
+        (NODES_READY, "ready on {} nodes that need it"),
+        (PODS_CAPTURED, "captured: {} pods that ask"),
+    ):
+        if count := seen["ambient"].get(name):
+            yield words.format(count)
 
 
 def proxies_of(seen: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

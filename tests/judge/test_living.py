@@ -8,13 +8,14 @@ recorded cluster, with the words that a real API server and a real kubelet say i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
-from fixtures.claims import ClaimFailed, NotTested, Observations
+from fixtures.claims import ClaimFailed, NotTested, Observation, Observations, start_observing
 from fixtures.claims.observations import observing
 from fixtures.claims.waiting import wait_policy
 from fixtures.k8s import Body
@@ -741,6 +742,27 @@ def test_living_H1_an_ambient_mesh_is_whole() -> None:
     for request in ("expect_endpoints", "expect_named", "expect_policies"):
         with pytest.raises(NotTested):
             getattr(in_ambient(flat(), "waypoints"), request)()
+
+
+@pytest.mark.parametrize(
+    ("state", "nodes", "pods", "captured"),
+    [
+        ("ambient/bookinfo", "1 of 1", "1 of 1", "7 of 7"),
+        ("ambient/ztunnel-unscheduled", "0 of 1", "0 of 0", "7 of 8"),
+    ],
+)
+def test_living_H1_how_far_ambient_mode_reaches_is_recorded(
+    state: str, nodes: str, pods: str, captured: str
+) -> None:
+    observed = start_observing()
+    for request in ("expect_ztunnel", "expect_captured"):
+        with suppress(ClaimFailed):
+            getattr(in_ambient(flat(state), "ambient"), request)()
+    assert observed.values == [
+        Observation("ambient", "nodes with a ready ztunnel", nodes),
+        Observation("ambient", "ready pods of ztunnel", pods),
+        Observation("ambient", "captured pods", captured),
+    ]
 
 
 def test_living_H1_a_mesh_of_sidecars_is_not_requested_ztunnel(kube: Replay) -> None:

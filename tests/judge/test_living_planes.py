@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.claims import ClaimFailed, NotTested, start_observing
+from fixtures.claims import ClaimFailed, NotTested, Observation, start_observing
 from fixtures.claims.deadlines import STEADY, documented_limit
 from fixtures.claims.waiting import wait_policy
 from fixtures.istio.control_plane import ControlPlane
@@ -347,11 +347,15 @@ def test_living_b5_ztunnel_is_read_like_any_other_proxy() -> None:
     istiod = kube.list("pods", labels="app=istiod")[0]["metadata"]["name"]
     ambient = World(lambda _: as_kube(kube), access_of("1.31.0", "v1.37.2")).workloads()
     kube.lists(istiod, entry)
+    observed = start_observing()
     ambient.expect_in_sync()
+    assert observed.values == [Observation("proxies", "ztunnel", "in sync")]
+    observed = start_observing()
     entry["resources"][ADDRESS]["acked"] = "an older one"
     kube.lists(istiod, entry)
     with pytest.raises(ClaimFailed, match="STALE: workloads and Services not acknowledged"):
         ambient.expect_in_sync()
+    assert observed.values == [Observation("proxies", "ztunnel", "not in sync")]
 
 
 # The user that istio-init leaves alone

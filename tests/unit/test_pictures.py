@@ -7,6 +7,8 @@ import pytest
 
 from fixtures.claims import Call, Observation
 from fixtures.claims.waiting import Wait
+from fixtures.istio.ambient import NODES_READY, PODS_CAPTURED, ZTUNNELS_READY
+from fixtures.istio.proxies import IN_SYNC, NOT_IN_SYNC
 from fixtures.istio.releases.telemetry import TEXT_FORMAT
 from fixtures.k8s import Reply
 from fixtures.run.state import Result
@@ -116,7 +118,7 @@ def test_what_nobody_called_stands_by_itself_with_what_is_known() -> None:
     known = {place.name: place.lines for place in mesh.idle}
     assert known == {
         "ratings": ("endpoints: 1 ready", "v1 · proxy 1.31.0"),
-        "istiod": ("1.31.0", "1 workload in sync"),
+        "istiod": ("1.31.0", "proxies in sync: 1 of 1 workloads"),
     }
     assert "ratings" not in mesh.words
 
@@ -132,6 +134,54 @@ def test_ztunnel_and_waypoints_stand_by_themselves() -> None:
     )
     lines = {place.name: place.lines for place in of.idle}
     assert lines == {"ztunnel": ("1.32.0",), "waypoint flat/waypoint": ("endpoints: 1 ready",)}
+
+
+def of_ztunnel(*states: str) -> tuple[tuple[str, ...], ...]:
+    """The boxes of istiod and of ztunnel, in whose pods istiod saw these states."""
+    seen = (
+        Observation("version", "istiod", "1.32.0-abc-Clean"),
+        Observation("version", "ztunnel", "1.32.0"),
+        Observation("ambient", NODES_READY, "1 of 2"),
+        Observation("ambient", ZTUNNELS_READY, "1 of 3"),
+        Observation("ambient", PODS_CAPTURED, "6 of 7"),
+        *(Observation("proxies", "ztunnel", state) for state in states),
+    )
+    lines = {place.name: place.lines for place in drawn(record(seen=seen)).idle}
+    assert lines.keys() == {"istiod", "ztunnel"}
+    return lines["istiod"], lines["ztunnel"]
+
+
+@pytest.mark.parametrize(
+    ("states", "line"),
+    [
+        ((), "1.32.0"),
+        ((IN_SYNC,), "1.32.0 · in sync"),
+        ((NOT_IN_SYNC,), "1.32.0 · not in sync"),
+        ((IN_SYNC, NOT_IN_SYNC), "1.32.0 · not in sync"),
+    ],
+)
+def test_ztunnel_is_drawn_as_the_claims_saw_it(states: tuple[str, ...], line: str) -> None:
+    istiod, ztunnel = of_ztunnel(*states)
+    assert istiod == ("1.32.0",), "ztunnel is no workload's proxy"
+    assert ztunnel == (
+        line,
+        "ready: 1 of 3 pods",
+        "ready on 1 of 2 nodes that need it",
+        "captured: 6 of 7 pods that ask",
+    )
+
+
+def test_a_proxy_that_is_not_in_sync_is_drawn_so() -> None:
+    seen = (
+        Observation("proxies", "ratings-v1", NOT_IN_SYNC),
+        Observation("proxies", "details-v1", IN_SYNC),
+    )
+    lines = {place.name: place.lines for place in drawn(record(seen=seen)).idle}
+    assert lines == {
+        "ratings": ("v1 · with a proxy · not in sync",),
+        "details": ("v1 · with a proxy",),
+        "istiod": ("proxies in sync: 1 of 2 workloads",),
+    }
 
 
 def test_without_anything_seen_there_is_no_mesh() -> None:
