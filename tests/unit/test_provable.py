@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fixtures.faults.catalog import CATALOGUE, Fault
-from fixtures.faults.live import live_of
+from fixtures.faults.fault import matches
+from fixtures.faults.live import LIVE, live_of
 from fixtures.run.provable import LeftOut, Provable
 from fixtures.run.stages import BY_NAME
 from fixtures.run.state import Claim, Result, Verdict
 
+ROOT = Path(__file__).parents[2]
 NO_SIDECARS = "its pods have no sidecars"
 FAULT = replace(
     CATALOGUE["gateway-object-deleted"], fails=("gateway/one", "gateway/more"), blocks=(8, 12)
@@ -74,6 +77,23 @@ def test_a_fault_that_brings_what_is_claimed_needs_no_tested_claim(
 ) -> None:
     mesh = provable(features, gateway__one="not-claimed")
     assert (mesh.refusal(replace(FAULT, brings=brings)) == "") is possible
+
+
+def test_a_mesh_of_sidecars_has_every_fault_but_those_of_ambient_mode() -> None:
+    lines = (ROOT / "suites" / "ledger.txt").read_text().splitlines()
+    claims = tuple(claim(line.partition(": ")[0]) for line in lines[1:])
+    brought = [
+        pattern for fault in LIVE.values() if fault.brings is not None for pattern in fault.fails
+    ]
+    untested = [*brought, "ambient/*", "ambient-traffic/*"]
+    results = {
+        c.id: Result(c, "not-claimed" if matches(c.id, untested) else "passed", message="no")
+        for c in claims
+    }
+    mesh = Provable(claims, results, {"ingress-gateway"})
+    possible = {name for name, fault in LIVE.items() if not mesh.refusal(fault)}
+    assert possible == {name for name, fault in LIVE.items() if fault.mesh != "ambient"}
+    assert all(mesh.shows_all(LIVE[name]) for name in possible)
 
 
 def test_words_are_wanted_where_every_claim_can_say_them() -> None:
