@@ -4,9 +4,12 @@ import os
 import re
 import signal
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from fixtures.claims.deadlines import Deadline
 from tests import golden as sentences
 
 # The only reasons for which a test may be skipped, each with why it cannot be mended here.
@@ -24,6 +27,22 @@ SKIPS = {
 # Folders whose tests wait longest for what they start; where they came last, one worker would run
 # them while the others had nothing left.
 FIRST = ("prove", "providers", "embedded", "judge")
+
+
+# Factors of `wait_policy` by which only tests shorten their waits.
+HURRIED = 0.001
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a cluster needs at least, no recorded one does: who hurries so waits for nothing."""
+    scaled = Deadline.scaled
+
+    def hurried(deadline: Deadline, factor: float) -> Deadline:
+        least = timedelta(0) if factor == HURRIED else deadline.least
+        return replace(scaled(replace(deadline, least=least), factor), least=deadline.least)
+
+    monkeypatch.setattr(Deadline, "scaled", hurried)
 
 
 @pytest.hookimpl(optionalhook=True)  # a run of the suite may load this without xdist
