@@ -538,7 +538,7 @@ def value(*values: int) -> str:
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    with wait_policy(factor=0.001):
+    with wait_policy(factor=0.002):  # a rise takes the time that its table says
         yield
 
 
